@@ -1,0 +1,17 @@
+#!/usr/bin/env pwsh
+# Thin wrapper over dotnet: ./build.ps1 [build|test|format|serve|bench|publish] [more arguments]
+param(
+    [ValidateSet('build', 'test', 'format', 'serve', 'bench', 'publish')] [string] $Verb = 'build',
+    [Parameter(ValueFromRemainingArguments)] [string[]] $More
+)
+$ErrorActionPreference = 'Stop'
+Set-Location $PSScriptRoot
+switch ($Verb) {
+    'build' { dotnet build -c Release @More }
+    'test' { dotnet test -c Release @More }
+    'format' { dotnet format @More }
+    'serve' { dotnet run -c Release --project server -- @More }
+    'bench' { dotnet run -c Release --project bench -- @More }
+    'publish' { dotnet publish server -c Release @More }
+}
+exit $LASTEXITCODE
