@@ -1,0 +1,61 @@
+namespace LlamaServe.Kernels.Cpu;
+
+/// <summary>A matrix packed for the matrix kernels: one segment for each run of parts of equal format, stacked by rows.</summary>
+internal sealed unsafe class CpuLinear : Weight
+{
+    private readonly PackedMatrix[] _segments;
+
+    /// <param name="parts">At least one; equal column counts.</param>
+    public CpuLinear(WorkerPool pool, ReadOnlySpan<WeightData> parts)
+        : base(TotalRows(parts), parts[0].Columns)
+    {
+        List<PackedMatrix> segments = [];
+        for (int begin = 0, end; begin < parts.Length; begin = end)
+        {
+            end = begin + 1;
+            while (end < parts.Length && parts[end].Format == parts[begin].Format)
+            {
+                end++;
+            }
+            segments.Add(PackedMatrix.Create(pool, parts[begin..end]));
+        }
+        _segments = [.. segments];
+    }
+
+    public override long ByteLength => _segments.Sum(segment => segment.ByteLength);
+
+    /// <summary>y = x · matrixᵀ (+ bias) (+ residual): each segment writes its own columns of y.</summary>
+    public void Multiply(MatMul matMul, Tensor x, CpuVector? bias, Tensor? residual, Tensor y)
+    {
+        MatMulArguments arguments = new()
+        {
+            Input = (float*)x.Address,
+            InputStride = x.RowStride,
+            Rows = x.Rows,
+            Output = (float*)y.Address,
+            OutputStride = y.RowStride,
+            Bias = bias is null ? null : bias.Values,
+            Residual = (float*)(residual?.Address ?? 0),
+            ResidualStride = residual?.RowStride ?? 0,
+        };
+        foreach (PackedMatrix segment in _segments)
+        {
+            matMul.Run(arguments, segment);
+            arguments.Output += segment.Rows;
+            arguments.Bias = arguments.Bias == null ? null : arguments.Bias + segment.Rows;
+            arguments.Residual = arguments.Residual == null ? null : arguments.Residual + segment.Rows;
+        }
+    }
+
+    public override void Dispose() => Array.ForEach(_segments, segment => segment.Dispose());
+
+    private static int TotalRows(ReadOnlySpan<WeightData> parts)
+    {
+        int rows = 0;
+        foreach (WeightData part in parts)
+        {
+            rows = checked(rows + part.Rows);
+        }
+        return rows;
+    }
+}

@@ -1,0 +1,116 @@
+namespace LlamaServe.Kernels;
+
+/// <summary>
+/// The inputs of one step: the new tokens of several sequences packed one after the other, without padding.
+/// <code>
+/// sequence:      s0          s1   s2
+/// tokens:        a b c d     e    f g        TokenCount = 7, SequenceCount = 3
+/// query start:   0           4    5    7     QueryStart[s] .. QueryStart[s + 1]
+/// context:       4           9    64         tokens in the KV cache once this step is stored
+/// </code>
+/// Buffers are allocated once for the largest step and refilled; a step allocates nothing.
+/// </summary>
+public sealed class ForwardBatch
+{
+    private readonly int[] _tokenIds;
+    private readonly int[] _positions;
+    private readonly int[] _slotMapping;
+    private readonly int[] _queryStart;
+    private readonly int[] _contextLengths;
+    private readonly int[] _blockTables;
+    private readonly int[] _logitsRows;
+
+    /// <param name="maxTokens">Most tokens of one step.</param>
+    /// <param name="maxSequences">Most sequences of one step.</param>
+    /// <param name="maxBlocksPerSequence">Longest block table.</param>
+    public ForwardBatch(int maxTokens, int maxSequences, int maxBlocksPerSequence)
+    {
+        MaxBlocksPerSequence = maxBlocksPerSequence;
+        _tokenIds = new int[maxTokens];
+        _positions = new int[maxTokens];
+        _slotMapping = new int[maxTokens];
+        _logitsRows = new int[maxTokens];
+        _queryStart = new int[maxSequences + 1];
+        _contextLengths = new int[maxSequences];
+        _blockTables = new int[checked(maxSequences * maxBlocksPerSequence)];
+    }
+
+    public int TokenCount { get; private set; }
+
+    public int SequenceCount { get; private set; }
+
+    public int LogitsCount { get; private set; }
+
+    /// <summary>Row stride of the block tables.</summary>
+    public int MaxBlocksPerSequence { get; }
+
+    /// <summary>Most tokens that the batch can hold.</summary>
+    public int MaxTokens => _tokenIds.Length;
+
+    /// <summary>[TokenCount] vocabulary ids.</summary>
+    public ReadOnlySpan<int> TokenIds => _tokenIds.AsSpan(0, TokenCount);
+
+    /// <summary>[TokenCount] position of each token in its sequence, from 0.</summary>
+    public ReadOnlySpan<int> Positions => _positions.AsSpan(0, TokenCount);
+
+    /// <summary>[TokenCount] where the token's key and value go: physical block · block size + offset.</summary>
+    public ReadOnlySpan<int> SlotMapping => _slotMapping.AsSpan(0, TokenCount);
+
+    /// <summary>[SequenceCount + 1] first token row of each sequence, then TokenCount.</summary>
+    public ReadOnlySpan<int> QueryStart => _queryStart.AsSpan(0, SequenceCount + 1);
+
+    /// <summary>[SequenceCount] tokens of the sequence once this step's are stored.</summary>
+    public ReadOnlySpan<int> ContextLengths => _contextLengths.AsSpan(0, SequenceCount);
+
+    /// <summary>[LogitsCount] token rows whose logits are wanted, ascending.</summary>
+    public ReadOnlySpan<int> LogitsRows => _logitsRows.AsSpan(0, LogitsCount);
+
+    /// <summary>Physical blocks of sequence <paramref name="sequence"/>, in token order; as many as its context needs are valid.</summary>
+    public ReadOnlySpan<int> BlockTable(int sequence) =>
+        _blockTables.AsSpan(sequence * MaxBlocksPerSequence, MaxBlocksPerSequence);
+
+    /// <summary>Empties the batch.</summary>
+    public void Clear()
+    {
+        TokenCount = 0;
+        SequenceCount = 0;
+        LogitsCount = 0;
+        _queryStart[0] = 0;
+    }
+
+    /// <summary>Appends one sequence's new tokens.</summary>
+    /// <param name="tokens">The ids to compute, in order.</param>
+    /// <param name="firstPosition">Position of the first of them: the tokens computed before this step.</param>
+    /// <param name="blockTable">Physical blocks that hold positions 0 .. firstPosition + tokens.Length.</param>
+    /// <param name="blockSize">Tokens of a block.</param>
+    /// <param name="logitsFrom">Index in <paramref name="tokens"/> from which on logits are wanted; tokens.Length for none.</param>
+    /// <exception cref="ArgumentException">The tokens or blocks do not fit the batch's buffers.</exception>
+    public void Add(ReadOnlySpan<int> tokens, int firstPosition, ReadOnlySpan<int> blockTable, int blockSize, int logitsFrom)
+    {
+        int context = firstPosition + tokens.Length;
+        int blocks = (context + blockSize - 1) / blockSize;
+        if (tokens.IsEmpty || tokens.Length > MaxTokens - TokenCount || SequenceCount == _contextLengths.Length)
+        {
+            throw new ArgumentException($"{tokens.Length} tokens do not fit after {TokenCount} of {MaxTokens}, sequence {SequenceCount} of {_contextLengths.Length}");
+        }
+        if (blocks > blockTable.Length || blocks > MaxBlocksPerSequence)
+        {
+            throw new ArgumentException($"context {context} needs {blocks} blocks of {blockSize}, the table has {blockTable.Length} of at most {MaxBlocksPerSequence}");
+        }
+        blockTable[..blocks].CopyTo(_blockTables.AsSpan(SequenceCount * MaxBlocksPerSequence));
+        tokens.CopyTo(_tokenIds.AsSpan(TokenCount));
+        for (int i = 0; i < tokens.Length; i++)
+        {
+            int position = firstPosition + i;
+            _positions[TokenCount + i] = position;
+            _slotMapping[TokenCount + i] = blockTable[position / blockSize] * blockSize + position % blockSize;
+            if (i >= logitsFrom)
+            {
+                _logitsRows[LogitsCount++] = TokenCount + i;
+            }
+        }
+        TokenCount += tokens.Length;
+        _contextLengths[SequenceCount++] = context;
+        _queryStart[SequenceCount] = TokenCount;
+    }
+}

@@ -1,0 +1,85 @@
+namespace LlamaServe.Kernels;
+
+// Path 9/9: the seam. Everything above is written once for all devices; everything below is per device.
+
+/// <summary>
+/// The operations of a decoder on one device. Each checks shapes on entry and throws <see cref="ArgumentException"/>; inner
+/// loops check nothing. Results live in the step arena until <see cref="ResetStep"/> or the second <see cref="BeginLayer"/>
+/// after them; equal shapes in equal order get equal addresses. Used by one thread at a time.
+/// <para>Batch invariance: a row of a result depends on that row's inputs alone, bit for bit, never on how many other rows
+/// share the call or on how a sequence was cut into steps.</para>
+/// </summary>
+public interface IBackend : IDisposable
+{
+    /// <summary>Device and kernel flavour, for people: "cpu (avx512-vnni, 2 threads)".</summary>
+    string Description { get; }
+
+    /// <summary>Bytes that are free for weights and KV cache now.</summary>
+    long AvailableBytes { get; }
+
+    /// <summary>Loads a matrix for <see cref="Linear"/>: the parts' rows stacked, e.g. q, k and v; formats may differ.</summary>
+    /// <param name="parts">Matrices of equal column count.</param>
+    Weight LoadLinear(ReadOnlySpan<WeightData> parts);
+
+    /// <summary>Loads a table that serves <see cref="Embed"/> and, when <paramref name="alsoLinear"/>, <see cref="Linear"/> (tied embeddings).</summary>
+    Weight LoadEmbedding(WeightData table, bool alsoLinear);
+
+    /// <summary>Loads a vector (norm gain, bias) as F32: the parts one after the other.</summary>
+    Weight LoadVector(ReadOnlySpan<WeightData> parts);
+
+    KvCache CreateKvCache(KvCacheShape shape);
+
+    /// <summary>Prepares for steps of up to this size, so that a step itself allocates nothing.</summary>
+    /// <param name="maxTokens">Most token rows.</param>
+    /// <param name="maxColumns">Widest activation.</param>
+    /// <param name="maxLogitsRows">Most rows of logits.</param>
+    /// <param name="vocabularySize">Columns of the logits.</param>
+    void Reserve(int maxTokens, int maxColumns, int maxLogitsRows, int vocabularySize);
+
+    /// <summary>Gives back everything that the last step's operations returned.</summary>
+    void ResetStep();
+
+    /// <summary>
+    /// Begins a layer: results from before the previous call are given back, so that a step needs the memory of two layers and
+    /// not of all. What a layer returns can be read through the whole next layer. A model that never calls it keeps everything.
+    /// </summary>
+    void BeginLayer();
+
+    /// <summary>Hidden rows of the batch's tokens: [TokenCount, table.Columns].</summary>
+    Tensor Embed(ForwardBatch batch, Weight table);
+
+    /// <summary>x / √(mean(x²) + ε) · gain, row by row (arXiv:1910.07467): [x.Rows, x.Columns].</summary>
+    Tensor RmsNorm(Tensor x, Weight gain, float epsilon);
+
+    /// <summary>x · Wᵀ (+ bias) (+ residual): [x.Rows, weight.Rows].</summary>
+    /// <param name="residual">[x.Rows, weight.Rows]; may be null.</param>
+    Tensor Linear(Tensor x, Weight weight, Weight? bias = null, Tensor? residual = null);
+
+    /// <summary>
+    /// Rotates q and k of fused q|k|v rows in place, after the per-head RmsNorms where given (Qwen3), and writes k and v to the
+    /// batch's slots of <paramref name="layer"/>.
+    /// </summary>
+    /// <param name="qkv">[TokenCount, shape.QkvColumns].</param>
+    void RopeAndStoreKv(Tensor qkv, ForwardBatch batch, AttentionShape shape, RopeParameters rope, KvCache cache, int layer, HeadNorms? norms = null);
+
+    /// <summary>
+    /// Causal attention of the q part of fused rows over the cached context, through block tables; prefill, decode and mixed
+    /// batches alike: [TokenCount, shape.OutputColumns].
+    /// </summary>
+    Tensor PagedAttention(Tensor qkv, ForwardBatch batch, AttentionShape shape, KvCache cache, int layer);
+
+    /// <summary>silu(gate) · up of fused gate|up rows (arXiv:2002.05202): [x.Rows, x.Columns / 2].</summary>
+    Tensor GatedActivation(Tensor gateUp);
+
+    /// <summary>The batch's <see cref="ForwardBatch.LogitsRows"/> of x: [LogitsCount, x.Columns].</summary>
+    Tensor GatherRows(Tensor x, ForwardBatch batch);
+
+    /// <summary>Chooses (or scores) a token for each row of logits: [batch.Count, vocabulary].</summary>
+    void Sample(Tensor logits, SamplingBatch batch);
+
+    /// <summary>Copies whole blocks in all layers, in order.</summary>
+    void CopyBlocks(KvCache cache, ReadOnlySpan<BlockCopy> copies);
+}
+
+/// <summary>Per-head RmsNorm gains of queries and keys (Qwen3), each [1, HeadDim].</summary>
+public sealed record HeadNorms(Weight Query, Weight Key, float Epsilon);

@@ -1,0 +1,61 @@
+namespace LlamaServe.Kernels.Tests;
+
+[TestFixture("cpu")]
+[TestFixture("cpu-portable")]
+internal sealed class LinearTests(string backendName) : OpTests(backendName)
+{
+    private const int Columns = 512;
+
+    [Test]
+    public void Every_format_agrees_with_the_reference([Values] WeightFormat format, [Values(1, 3, 8, 33)] int rows, [Values(16, 17, 50)] int features)
+    {
+        Random random = new(rows);
+        byte[] bytes = StoredWeights.Random(random, format, features * Columns);
+        using Weight weight = Backend.LoadLinear([Stored(format, features, Columns, bytes)]);
+        float[] x = Uniform(random, rows * Columns);
+        float[] y = Download(Backend.Linear(Upload(x, rows, Columns, padding: 16), weight));
+        AssertClose(y, ReferenceOps.Linear(Doubles(x), StoredWeights.Decode(format, bytes, features * Columns), Columns, null, null), Tolerances.Of(format));
+    }
+
+    [Test]
+    public void Stacked_parts_of_different_formats_write_their_own_columns([Values(1, 9)] int rows)
+    {
+        Random random = new(5);
+        (WeightFormat Format, int Rows)[] parts = [(WeightFormat.Q4_K, 40), (WeightFormat.Q4_K, 20), (WeightFormat.Q6_K, 7), (WeightFormat.F32, 3)];
+        byte[][] bytes = Array.ConvertAll(parts, part => StoredWeights.Random(random, part.Format, part.Rows * Columns));
+        using Weight weight = Backend.LoadLinear([.. parts.Zip(bytes, (part, content) => Stored(part.Format, part.Rows, Columns, content))]);
+        int features = parts.Sum(part => part.Rows);
+        Assert.That((weight.Rows, weight.Columns), Is.EqualTo((features, Columns)));
+
+        float[] x = Uniform(random, rows * Columns), bias = Uniform(random, features, 30), residual = Uniform(random, rows * features, 30);
+        double[] matrix = [.. parts.Zip(bytes).SelectMany(item => StoredWeights.Decode(item.First.Format, item.Second, item.First.Rows * Columns))];
+        using Weight biasVector = Vector(bias);
+        float[] y = Download(Backend.Linear(Upload(x, rows, Columns), weight, biasVector, Upload(residual, rows, features, padding: 3)));
+        AssertClose(y, ReferenceOps.Linear(Doubles(x), matrix, Columns, Doubles(bias), Doubles(residual)), Tolerances.Int8);
+    }
+
+    [Test]
+    public void Tied_tables_serve_both_look_up_and_projection()
+    {
+        byte[] bytes = StoredWeights.Random(new Random(6), WeightFormat.Q8_0, 33 * Columns);
+        WeightData data = Stored(WeightFormat.Q8_0, 33, Columns, bytes);
+        using Weight tied = Backend.LoadEmbedding(data, alsoLinear: true), matrix = Backend.LoadLinear([data]);
+        Tensor x = Upload(Uniform(new Random(7), 2 * Columns), 2, Columns);
+        Assert.That(Download(Backend.Linear(x, tied)), Is.EqualTo(Download(Backend.Linear(x, matrix))));
+    }
+
+    [Test]
+    public void Rows_do_not_change_a_bit_with_their_neighbours([Values] WeightFormat format)
+    {
+        const int Rows = 32;
+        byte[] bytes = StoredWeights.Random(new Random(8), format, 48 * Columns);
+        using Weight weight = Backend.LoadLinear([Stored(format, 48, Columns, bytes)]);
+        float[] x = Uniform(new Random(9), Rows * Columns);
+        float[] together = Download(Backend.Linear(Upload(x, Rows, Columns), weight));
+        for (int row = 0; row < Rows; row++)
+        {
+            float[] alone = Download(Backend.Linear(Upload(x.AsSpan(row * Columns, Columns), 1, Columns), weight));
+            Assert.That(alone, Is.EqualTo(together[(row * 48)..((row + 1) * 48)]));
+        }
+    }
+}

@@ -1,0 +1,145 @@
+namespace LlamaServe.Kernels.Tests;
+
+/// <summary>
+/// Sequences of random queries, keys and values in a paged cache whose free slots hold NaN, computed step by step by a backend.
+/// The rotary frequencies are zero, so that keys arrive in the cache as they are.
+/// </summary>
+internal sealed class PagedSequences : IDisposable
+{
+    private readonly IBackend _backend;
+    private readonly Func<float[], int, int, Tensor> _upload;
+    private readonly RopeParameters _noRotation;
+    private readonly int[][] _blockTables;
+    private readonly int[] _computed;
+
+    /// <param name="upload">Values, rows, columns to a tensor on the device.</param>
+    /// <param name="contexts">Final length of each sequence.</param>
+    public PagedSequences(IBackend backend, Func<float[], int, int, Tensor> upload, AttentionShape shape, int blockSize, DType type, int[] contexts, int seed)
+    {
+        Random random = new(seed);
+        (_backend, _upload, Shape, BlockSize) = (backend, upload, shape, blockSize);
+        _noRotation = new RopeParameters(RopeStyle.HalfSplit, new double[shape.HeadDim / 2]);
+        int blocks = contexts.Sum(context => (context + blockSize - 1) / blockSize) + 3;
+        int[] free = Enumerable.Range(0, blocks).ToArray();
+        new Random(~seed).Shuffle(free);
+        Cache = backend.CreateKvCache(new KvCacheShape(2, blocks, blockSize, shape.KvHeads, shape.HeadDim, type));
+        Rows = new float[contexts.Length][];
+        Outputs = new float[contexts.Length][];
+        _blockTables = new int[contexts.Length][];
+        _computed = new int[contexts.Length];
+        int next = 0;
+        for (int s = 0; s < contexts.Length; s++)
+        {
+            int count = (contexts[s] + blockSize - 1) / blockSize;
+            _blockTables[s] = free[next..(next += count)];
+            Rows[s] = new float[contexts[s] * shape.QkvColumns];
+            for (int i = 0; i < Rows[s].Length; i++)
+            {
+                Rows[s][i] = 3 * (2 * random.NextSingle() - 1);
+            }
+            Outputs[s] = new float[contexts[s] * shape.OutputColumns];
+        }
+        Poison(blocks);
+    }
+
+    public AttentionShape Shape { get; }
+
+    public int BlockSize { get; }
+
+    public KvCache Cache { get; }
+
+    /// <summary>[sequence][context · QkvColumns].</summary>
+    public float[][] Rows { get; }
+
+    /// <summary>[sequence][context · OutputColumns], as far as computed.</summary>
+    public float[][] Outputs { get; }
+
+    public int[] BlockTable(int sequence) => _blockTables[sequence];
+
+    /// <summary>One step: so many further tokens of each named sequence.</summary>
+    public void Step(params (int Sequence, int Tokens)[] work)
+    {
+        ForwardBatch batch = new(work.Sum(item => item.Tokens), work.Length, _blockTables.Max(table => table.Length));
+        List<float> qkv = [];
+        foreach ((int sequence, int tokens) in work)
+        {
+            int first = _computed[sequence];
+            batch.Add(new int[tokens], first, _blockTables[sequence], BlockSize, tokens);
+            qkv.AddRange(Rows[sequence].AsSpan(first * Shape.QkvColumns, tokens * Shape.QkvColumns));
+        }
+        Tensor rows = _upload([.. qkv], batch.TokenCount, Shape.QkvColumns);
+        _backend.RopeAndStoreKv(rows, batch, Shape, _noRotation, Cache, 1);
+        Collect(_backend.PagedAttention(rows, batch, Shape, Cache, 1), work);
+        _backend.ResetStep();
+    }
+
+    /// <summary>All that is left of the sequences, <paramref name="chunk"/> tokens of each a step.</summary>
+    public void Finish(int chunk)
+    {
+        while (true)
+        {
+            (int, int)[] work = [.. Enumerable.Range(0, Rows.Length)
+                .Select(s => (s, Math.Min(chunk, Outputs[s].Length / Shape.OutputColumns - _computed[s]))).Where(item => item.Item2 > 0)];
+            if (work.Length == 0)
+            {
+                return;
+            }
+            Step(work);
+        }
+    }
+
+    /// <summary>What double precision makes of the same sequence.</summary>
+    public double[] Reference(int sequence)
+    {
+        int context = Rows[sequence].Length / Shape.QkvColumns, group = Shape.Heads / Shape.KvHeads;
+        List<double> y = [];
+        for (int position = 0; position < context; position++)
+        {
+            for (int head = 0; head < Shape.Heads; head++)
+            {
+                double[][] keys = Head(sequence, position, Shape.Heads + head / group), values = Head(sequence, position, Shape.Heads + Shape.KvHeads + head / group);
+                y.AddRange(ReferenceOps.Attention(Head(sequence, position, head)[position], keys, values, position, Shape));
+            }
+        }
+        return [.. y];
+    }
+
+    public void Dispose() => Cache.Dispose();
+
+    /// <summary>One head's slice of the fused rows of positions 0 .. last.</summary>
+    private double[][] Head(int sequence, int last, int head)
+    {
+        double[][] rows = new double[last + 1][];
+        for (int t = 0; t <= last; t++)
+        {
+            rows[t] = new double[Shape.HeadDim];
+            for (int d = 0; d < Shape.HeadDim; d++)
+            {
+                rows[t][d] = Rows[sequence][t * Shape.QkvColumns + head * Shape.HeadDim + d];
+            }
+        }
+        return rows;
+    }
+
+    private void Collect(Tensor output, (int Sequence, int Tokens)[] work)
+    {
+        float[] values = OpTests.Download(output);
+        int row = 0;
+        foreach ((int sequence, int tokens) in work)
+        {
+            values.AsSpan(row * Shape.OutputColumns, tokens * Shape.OutputColumns).CopyTo(Outputs[sequence].AsSpan(_computed[sequence] * Shape.OutputColumns));
+            _computed[sequence] += tokens;
+            row += tokens;
+        }
+    }
+
+    private void Poison(int blocks)
+    {
+        int tokens = blocks * BlockSize;
+        ForwardBatch batch = new(tokens, 1, blocks);
+        batch.Add(new int[tokens], 0, Enumerable.Range(0, blocks).ToArray(), BlockSize, tokens);
+        float[] poison = new float[tokens * Shape.QkvColumns];
+        Array.Fill(poison, float.NaN);
+        _backend.RopeAndStoreKv(_upload(poison, tokens, Shape.QkvColumns), batch, Shape, _noRotation, Cache, 1);
+    }
+}
