@@ -1,0 +1,116 @@
+using LlamaServe.Testing;
+using static TorchSharp.torch;
+
+namespace LlamaServe.Models.Tests.Decoders;
+
+/// <summary>
+/// The decoders once more, in plain torch operations and double precision: whole sequences, no cache, explicit masks.
+/// Written from the papers and shares nothing with the code under test.
+/// </summary>
+internal sealed class TorchDecoder(TinySnapshot snapshot)
+{
+    private readonly TinyModel _model = snapshot.Model;
+
+    /// <returns>[tokens.Length · vocabulary] logits of every position, row by row.</returns>
+    public double[] Logits(ReadOnlySpan<int> tokens)
+    {
+        using IDisposable scope = NewDisposeScope();
+        Tensor ids = tensor(Array.ConvertAll(tokens.ToArray(), id => (long)id));
+        Tensor x = Weight("model.embed_tokens.weight").index_select(0, ids);
+        for (int i = 0; i < _model.Layers; i++)
+        {
+            string layer = $"model.layers.{i}.";
+            x += Attention(Norm(x, Weight(layer + "input_layernorm.weight")), layer + "self_attn.");
+            x += Mlp(Norm(x, Weight(layer + "post_attention_layernorm.weight")), layer + "mlp.");
+        }
+        x = Norm(x, Weight("model.norm.weight"));
+        return x.matmul(Weight(_model.Tied ? "model.embed_tokens.weight" : "lm_head.weight").t()).data<double>().ToArray();
+    }
+
+    /// <returns>[head dim / 2] radians a position.</returns>
+    public static double[] Frequencies(TinyModel model)
+    {
+        double[] frequencies = new double[model.HeadDim / 2];
+        for (int i = 0; i < frequencies.Length; i++)
+        {
+            frequencies[i] = 1 / Math.Pow(model.RopeTheta, 2.0 * i / model.HeadDim);
+            if (model.Llama3Scaling is { } scaling)
+            {
+                double wavelength = 2 * Math.PI / frequencies[i];
+                double longest = scaling.OriginalContext / scaling.Low, shortest = scaling.OriginalContext / scaling.High;
+                if (wavelength > longest)
+                {
+                    frequencies[i] /= scaling.Factor;
+                }
+                else if (wavelength > shortest)
+                {
+                    double smooth = (scaling.OriginalContext / wavelength - scaling.Low) / (scaling.High - scaling.Low);
+                    frequencies[i] = (1 - smooth) * frequencies[i] / scaling.Factor + smooth * frequencies[i];
+                }
+            }
+        }
+        return frequencies;
+    }
+
+    private Tensor Attention(Tensor x, string name)
+    {
+        Tensor q = Heads(x, name + "q_proj", _model.Heads);
+        Tensor k = Heads(x, name + "k_proj", _model.KvHeads);
+        Tensor v = Heads(x, name + "v_proj", _model.KvHeads);
+        if (_model.HeadNorms)
+        {
+            q = Norm(q, Weight(name + "q_norm.weight"));
+            k = Norm(k, Weight(name + "k_norm.weight"));
+        }
+        int group = _model.Heads / _model.KvHeads;
+        k = Rotate(k).repeat_interleave(group, dim: 0);
+        v = v.repeat_interleave(group, dim: 0);
+        Tensor scores = Rotate(q).matmul(k.transpose(1, 2)) / Math.Sqrt(_model.HeadDim);
+        scores = scores.masked_fill(Hidden(x.shape[0]), double.NegativeInfinity);
+        Tensor mixed = nn.functional.softmax(scores, dim: -1).matmul(v);
+        return mixed.transpose(0, 1).reshape(x.shape[0], _model.Heads * _model.HeadDim).matmul(Weight(name + "o_proj.weight").t());
+    }
+
+    // [heads, tokens, head dim]
+    private Tensor Heads(Tensor x, string name, int heads)
+    {
+        Tensor rows = x.matmul(Weight(name + ".weight").t());
+        if (_model.QkvBias)
+        {
+            rows += Weight(name + ".bias");
+        }
+        return rows.reshape(x.shape[0], heads, _model.HeadDim).transpose(0, 1);
+    }
+
+    // [tokens, tokens]: true where the column's token lies after the row's, or before its window.
+    private Tensor Hidden(long tokens)
+    {
+        Tensor distance = arange(tokens).unsqueeze(1) - arange(tokens).unsqueeze(0);
+        Tensor later = distance.lt(0);
+        return _model.SlidingWindow > 0 ? later.logical_or(distance.ge(_model.SlidingWindow)) : later;
+    }
+
+    private Tensor Rotate(Tensor heads)
+    {
+        Tensor angles = arange(heads.shape[1], dtype: float64).unsqueeze(1) * tensor(Frequencies(_model)).unsqueeze(0);
+        Tensor cos = angles.cos(), sin = angles.sin();
+        int half = _model.HeadDim / 2;
+        Tensor first = heads.narrow(-1, 0, half), second = heads.narrow(-1, half, half);
+        return cat([first * cos - second * sin, second * cos + first * sin], dim: -1);
+    }
+
+    private Tensor Mlp(Tensor x, string name)
+    {
+        Tensor gate = x.matmul(Weight(name + "gate_proj.weight").t());
+        Tensor up = x.matmul(Weight(name + "up_proj.weight").t());
+        return (gate * gate.sigmoid() * up).matmul(Weight(name + "down_proj.weight").t());
+    }
+
+    private Tensor Norm(Tensor x, Tensor gain) => x * (x.square().mean([-1], keepdim: true) + _model.RmsNormEpsilon).rsqrt() * gain;
+
+    private Tensor Weight(string name)
+    {
+        TinyTensor stored = snapshot.Tensors[name];
+        return tensor(stored.Values, dtype: float64).reshape(Array.ConvertAll(stored.Shape, size => (long)size));
+    }
+}
