@@ -1,0 +1,29 @@
+using LlamaServe.Engine.Scheduling;
+using LlamaServe.Engine.Text;
+using LlamaServe.Kernels;
+
+namespace LlamaServe.Engine.Execution;
+
+/// <summary>Computes steps. Owns the model, its KV cache and the results; used by one thread.</summary>
+internal interface IModelRunner : IDisposable
+{
+    RunnerCapacity Capacity { get; }
+
+    /// <summary>
+    /// Makes the plan's copies, which leave the plan once made, computes its tokens and chooses a token for each row of
+    /// logits: slices in order, within a slice by position. Prompt positions are scored, a slice's last known token is
+    /// sampled.
+    /// </summary>
+    /// <returns>One row for each wanted row of logits; valid until the next call.</returns>
+    SamplingBatch Execute(StepPlan plan);
+
+    /// <summary>A decoder for one sample's text.</summary>
+    ITextDecoder CreateTextDecoder();
+}
+
+/// <summary>What a runner can hold.</summary>
+/// <param name="VocabularySize">Ids are 0 to VocabularySize − 1.</param>
+/// <param name="ContextLength">Most tokens of a sequence.</param>
+/// <param name="Blocks">Physical KV blocks.</param>
+/// <param name="EndTokenIds">Ids that end a text by default.</param>
+internal sealed record RunnerCapacity(int VocabularySize, int ContextLength, int Blocks, IReadOnlyList<int> EndTokenIds);

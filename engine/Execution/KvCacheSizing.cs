@@ -1,0 +1,32 @@
+using LlamaServe.Kernels;
+using LlamaServe.Models;
+
+namespace LlamaServe.Engine.Execution;
+
+/// <summary>How many KV blocks there are.</summary>
+internal static class KvCacheSizing
+{
+    /// <summary>Part of the free memory that the cache takes where nothing is said.</summary>
+    private const double DefaultFraction = 0.5;
+
+    /// <summary>
+    /// The blocks that the configured bytes hold, else half of the free memory's; never more than all running sequences and
+    /// as many tokens of cached prefixes could fill.
+    /// </summary>
+    /// <param name="context">Most tokens of a sequence.</param>
+    /// <exception cref="ArgumentException">Not even one block fits.</exception>
+    public static int Blocks(CausalLm model, EngineOptions options, int context)
+    {
+        KvCacheShape one = model.CacheShape(1, options.BlockSize, options.KvCacheType);
+        long free = model.Backend.AvailableBytes;
+        long bytes = options.KvCacheBytes ?? (long)(free * DefaultFraction);
+        if (bytes > free || bytes < one.BytesPerBlock)
+        {
+            throw new ArgumentException(
+                $"{nameof(EngineOptions.KvCacheBytes)} is {bytes}; a block takes {one.BytesPerBlock} and {free} bytes are free", nameof(options));
+        }
+        long useful = 2L * options.MaxSequences * ((context + options.BlockSize - 1) / options.BlockSize);
+        long mostSlots = int.MaxValue / options.BlockSize;
+        return (int)Math.Min(Math.Min(bytes / one.BytesPerBlock, useful), mostSlots);
+    }
+}

@@ -1,0 +1,75 @@
+using System.Runtime.InteropServices;
+using LlamaServe.Engine.Scheduling;
+using LlamaServe.Engine.Text;
+using LlamaServe.Kernels;
+using LlamaServe.Models;
+
+namespace LlamaServe.Engine.Execution;
+
+// Path 7/9: plan -> batch -> model -> sampler.
+
+/// <summary>Runs the plans on a decoder and its backend.</summary>
+internal sealed class ModelRunner : IModelRunner
+{
+    private readonly LoadedModel _model;
+    private readonly CausalLm _decoder;
+    private readonly IBackend _backend;
+    private readonly Kernels.KvCache _cache;
+    private readonly ForwardBatch _batch;
+    private readonly SamplingBatch _sampling;
+    private readonly int _blockSize;
+
+    /// <summary>Sizes and makes the KV cache and all buffers of a step.</summary>
+    /// <param name="model">Owned from here on, its backend too.</param>
+    public ModelRunner(LoadedModel model, EngineOptions options)
+    {
+        _model = model;
+        _decoder = model.Model;
+        _backend = _decoder.Backend;
+        _blockSize = options.BlockSize;
+        int context = Math.Min(_decoder.Config.ContextLength, options.MaxContextLength ?? int.MaxValue);
+        int logitsRows = options.MaxSequences + options.PromptLogProbRows;
+        _decoder.Reserve(options.TokenBudget, logitsRows);
+        int blocks = KvCacheSizing.Blocks(_decoder, options, context);
+        _cache = _backend.CreateKvCache(_decoder.CacheShape(blocks, _blockSize, options.KvCacheType));
+        _batch = new ForwardBatch(options.TokenBudget, options.MaxSequences, (context + _blockSize - 1) / _blockSize);
+        _sampling = new SamplingBatch(logitsRows);
+        Capacity = new RunnerCapacity(_decoder.Config.VocabularySize, context, blocks, model.Defaults.EosTokenIds);
+    }
+
+    public RunnerCapacity Capacity { get; }
+
+    public SamplingBatch Execute(StepPlan plan)
+    {
+        _backend.ResetStep();
+        _backend.CopyBlocks(_cache, CollectionsMarshal.AsSpan(plan.Copies));
+        plan.Copies.Clear();
+        FillBatch(plan);
+        Tensor logits = _decoder.Forward(_batch, _cache);
+        SamplingRows.Fill(plan, _sampling);
+        if (_sampling.Count > 0)
+        {
+            _backend.Sample(logits, _sampling);
+        }
+        return _sampling;
+    }
+
+    public ITextDecoder CreateTextDecoder() => new TokenTextDecoder(_model.Tokenizer);
+
+    public void Dispose()
+    {
+        _cache.Dispose();
+        _model.Dispose();
+        _backend.Dispose();
+    }
+
+    private void FillBatch(StepPlan plan)
+    {
+        _batch.Clear();
+        foreach (ref readonly StepSlice slice in plan.Slices)
+        {
+            Sequence sequence = slice.Sequence;
+            _batch.Add(sequence.Tokens.Slice(slice.Start, slice.Count), slice.Start, sequence.BlockTable, _blockSize, slice.LogitsFrom);
+        }
+    }
+}

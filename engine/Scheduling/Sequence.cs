@@ -1,0 +1,197 @@
+using LlamaServe.Engine.KvCache;
+
+namespace LlamaServe.Engine.Scheduling;
+
+internal enum SequenceStatus
+{
+    /// <summary>Not known to the scheduler, or no more.</summary>
+    Idle,
+
+    /// <summary>In the waiting queue, without blocks.</summary>
+    Waiting,
+
+    /// <summary>Out of the queue and without blocks until its reader catches up.</summary>
+    Parked,
+
+    /// <summary>Holds blocks.</summary>
+    Running,
+}
+
+/// <summary>What a sequence is made from.</summary>
+/// <param name="Prompt">At least one token.</param>
+/// <param name="MaxLength">Most tokens, prompt included.</param>
+/// <param name="Sample">Index of the sample in its request.</param>
+/// <param name="Priority">Higher first.</param>
+/// <param name="Arrival">Order of arrival of its request; equal for the samples of one.</param>
+/// <param name="Tenant">Whose it is.</param>
+/// <param name="Root">Start of its hash chain.</param>
+/// <param name="ScorePrompt">Whether the prompt's log-probabilities are wanted.</param>
+internal sealed record SequenceSpec(
+    ReadOnlyMemory<int> Prompt,
+    int MaxLength,
+    int Sample = 0,
+    int Priority = 0,
+    long Arrival = 0,
+    string Tenant = "",
+    BlockHash Root = default,
+    bool ScorePrompt = false);
+
+/// <summary>
+/// The tokens of one sample and how far their keys and values are computed. There is no prefill phase and no decode phase:
+/// each step lets the computed tokens catch up with the known ones.
+/// <code>
+///            0            ComputedCount      PromptLength     KnownCount      MaxLength
+/// tokens:    |-- computed --|-- to compute ------|--- output ----|              |
+/// blocks:    [   ][   ][   ][   ]                                  BlockCount of BlockTable
+/// hashes:     #    #    #                                          of full blocks, a chain
+/// </code>
+/// </summary>
+internal sealed class Sequence
+{
+    /// <summary>Tokens by which buffers grow at least.</summary>
+    private const int Growth = 4096;
+
+    private readonly bool _scorePrompt;
+    private int[] _tokens;
+    private int[] _blockTable = [];
+    private BlockHash[] _hashes = [];
+    private int _hashCount;
+
+    public Sequence(SequenceSpec spec, object? owner = null)
+    {
+        Spec = spec;
+        Owner = owner;
+        _scorePrompt = spec.ScorePrompt;
+        _tokens = spec.Prompt.ToArray();
+        KnownCount = _tokens.Length;
+        PromptLength = _tokens.Length;
+    }
+
+    public SequenceSpec Spec { get; }
+
+    /// <summary>For whoever made it.</summary>
+    public object? Owner { get; }
+
+    public int PromptLength { get; }
+
+    /// <summary>Prompt and output tokens.</summary>
+    public int KnownCount { get; private set; }
+
+    /// <summary>Tokens whose keys and values are in the blocks.</summary>
+    public int ComputedCount { get; set; }
+
+    /// <summary>Prompt tokens that have been scored: position p scores token p + 1.</summary>
+    public int ScoredCount { get; set; }
+
+    public int BlockCount { get; private set; }
+
+    /// <summary>Leading blocks that were offered to the prefix cache or came from it.</summary>
+    public int OfferedBlocks { get; set; }
+
+    /// <summary>Output tokens so far.</summary>
+    public int OutputCount => KnownCount - PromptLength;
+
+    public int Outstanding => KnownCount - ComputedCount;
+
+    /// <summary>Whether logits of prompt positions are still wanted.</summary>
+    public bool IsScoring => _scorePrompt && ScoredCount < PromptLength - 1;
+
+    public SequenceStatus Status { get; set; }
+
+    /// <summary>Its reader is behind: it is not scheduled. Changed through the scheduler alone.</summary>
+    public bool IsPaused { get; set; }
+
+    /// <summary>The priority that it was admitted with: its own, raised by waiting.</summary>
+    public int Level { get; set; }
+
+    /// <summary>Known tokens that its tenant has been charged for.</summary>
+    public int ChargedCount { get; set; }
+
+    /// <summary>Tokens that the prefix cache gave when it was first admitted.</summary>
+    public int PrefixHit { get; set; }
+
+    public int Preemptions { get; set; }
+
+    public TenantAccount? Account { get; set; }
+
+    public ReadOnlySpan<int> Tokens => _tokens.AsSpan(0, KnownCount);
+
+    public ReadOnlyMemory<int> TokenMemory => _tokens.AsMemory(0, KnownCount);
+
+    public ReadOnlySpan<int> BlockTable => _blockTable.AsSpan(0, BlockCount);
+
+    /// <summary>Appends a generated token.</summary>
+    public void Append(int token)
+    {
+        if (KnownCount == _tokens.Length)
+        {
+            Array.Resize(ref _tokens, Grown(KnownCount + 1, Spec.MaxLength));
+        }
+        _tokens[KnownCount++] = token;
+    }
+
+    /// <summary>Makes buffers large enough that the next steps allocate nothing.</summary>
+    public void Reserve(int blockSize)
+    {
+        int tokens = Grown(KnownCount, Spec.MaxLength);
+        int blocks = (tokens + blockSize - 1) / blockSize;
+        if (_tokens.Length < tokens)
+        {
+            Array.Resize(ref _tokens, tokens);
+        }
+        if (_blockTable.Length < blocks)
+        {
+            Array.Resize(ref _blockTable, blocks);
+        }
+        if (_hashes.Length < blocks)
+        {
+            Array.Resize(ref _hashes, blocks);
+        }
+    }
+
+    public void AppendBlock(int block)
+    {
+        if (BlockCount == _blockTable.Length)
+        {
+            Array.Resize(ref _blockTable, 2 * BlockCount + 1);
+        }
+        _blockTable[BlockCount++] = block;
+    }
+
+    public void ReplaceBlock(int index, int block) => _blockTable[index] = block;
+
+    /// <summary>Forgets the blocks and with them what was computed.</summary>
+    public void ClearBlocks()
+    {
+        BlockCount = 0;
+        OfferedBlocks = 0;
+        ComputedCount = 0;
+    }
+
+    /// <summary>Hash of full block <paramref name="index"/>, computed once.</summary>
+    public BlockHash Hash(int index, int blockSize, BlockHasher hasher)
+    {
+        if (_hashes.Length <= index)
+        {
+            Array.Resize(ref _hashes, Math.Max(index + 1, 2 * _hashes.Length));
+        }
+        for (; _hashCount <= index; _hashCount++)
+        {
+            BlockHash parent = _hashCount == 0 ? Spec.Root : _hashes[_hashCount - 1];
+            _hashes[_hashCount] = hasher.Next(parent, _tokens.AsSpan(_hashCount * blockSize, blockSize));
+        }
+        return _hashes[index];
+    }
+
+    /// <summary>Whether this one gets blocks before <paramref name="other"/>.</summary>
+    public bool Outranks(Sequence other)
+    {
+        if (Level != other.Level)
+        {
+            return Level > other.Level;
+        }
+        return Spec.Arrival != other.Spec.Arrival ? Spec.Arrival < other.Spec.Arrival : Spec.Sample < other.Spec.Sample;
+    }
+
+    private static int Grown(int needed, int most) => Math.Max(needed, Math.Min(most, needed + Math.Max(needed, Growth)));
+}

@@ -1,0 +1,74 @@
+using System.Collections.Concurrent;
+using System.Diagnostics.Metrics;
+using LlamaServe.Engine.Requests;
+using LlamaServe.Engine.Tests.Support;
+
+namespace LlamaServe.Engine.Tests.Serving;
+
+[NonParallelizable]
+public class EngineMetricsTests
+{
+    [Test]
+    public async Task What_the_engine_does_is_measured_under_names_that_every_exporter_takes()
+    {
+        var seen = new ConcurrentDictionary<string, double>();
+        using var listener = new MeterListener
+        {
+            InstrumentPublished = (instrument, l) =>
+            {
+                if (instrument.Meter.Name == EngineMetrics.MeterName)
+                {
+                    l.EnableMeasurementEvents(instrument);
+                }
+            },
+        };
+        listener.SetMeasurementEventCallback<double>((i, value, _, _) => seen.AddOrUpdate(i.Name, value, (_, sum) => sum + value));
+        listener.SetMeasurementEventCallback<long>((i, value, _, _) => seen.AddOrUpdate(i.Name, value, (_, sum) => sum + value));
+        listener.SetMeasurementEventCallback<int>((i, value, _, _) => seen[i.Name] = value);
+        listener.Start();
+        bool collected = false;
+        await using EngineHarness harness = await EngineHarness.StartAsync(beforeStep: _ =>
+        {
+            if (!collected)
+            {
+                GC.Collect();
+                collected = true;
+            }
+            Thread.Sleep(1);
+        });
+        await Task.WhenAll(Enumerable.Range(0, 3).Select(i => harness.RunAsync(EngineHarness.Request(seed: i))));
+        await harness.UntilAsync(s => s.RunningSequences == 0);
+        listener.RecordObservableInstruments();
+
+        Assert.That(seen.Keys, Has.All.Matches<string>(n => n!.All(c => char.IsAsciiLetterLower(c) || c is '.' or '_')));
+        Assert.That(seen["llamaserve.requests.finished"], Is.EqualTo(3));
+        Assert.That(seen["llamaserve.tokens.generated"], Is.EqualTo(30));
+        Assert.That(seen["llamaserve.tokens.prefill"], Is.EqualTo(30));
+        Assert.That(seen["llamaserve.kv_cache.blocks"], Is.EqualTo(64));
+        string[] measured =
+        [
+            "gen_ai.server.request.duration", "gen_ai.server.time_to_first_token", "gen_ai.server.time_per_output_token",
+            "llamaserve.request.queue_time", "llamaserve.step.duration", "llamaserve.step.host_time", "llamaserve.gc.pause", "llamaserve.gc.pause_total",
+        ];
+        foreach (string name in measured)
+        {
+            Assert.That(seen.GetValueOrDefault(name), Is.Positive, name);
+        }
+        Assert.That(seen["llamaserve.step.host_time"], Is.LessThan(seen["llamaserve.step.duration"]));
+    }
+
+    [Test]
+    public async Task Timings_tell_where_the_time_of_a_request_went()
+    {
+        var time = new ManualTime();
+        await using EngineHarness harness = await EngineHarness.StartAsync(
+            EngineHarness.Small with { TokenBudget = 8, MaxSequences = 8 }, time, beforeStep: _ => time.Advance(TimeSpan.FromMilliseconds(10)));
+        Generation generation = harness.Submit(EngineHarness.Request(prompt: 20, newTokens: 5));
+        await EngineHarness.CollectAsync(generation);
+        GenerationTimings timings = generation.Summary!.Timings;
+        Assert.That(timings.Queue, Is.EqualTo(TimeSpan.Zero));
+        Assert.That(timings.Prefill, Is.EqualTo(TimeSpan.FromMilliseconds(30)));
+        Assert.That(timings.TimeToFirstToken, Is.EqualTo(TimeSpan.FromMilliseconds(30)));
+        Assert.That(timings.Decode, Is.EqualTo(TimeSpan.FromMilliseconds(40)));
+    }
+}
