@@ -1,0 +1,59 @@
+using System.Diagnostics.Metrics;
+using LlamaServe.Engine;
+using LlamaServe.Kernels.Cpu;
+using LlamaServe.Models;
+using LlamaServe.Server.Hosting;
+
+namespace LlamaServe.Server.Commands;
+
+/// <summary>Loads the model that the options name and starts its engine.</summary>
+internal static class ModelStarter
+{
+    public static async Task<HostedModel> Start(IServiceProvider services, CancellationToken cancellationToken)
+    {
+        ServerOptions options = services.GetRequiredService<ServerOptions>();
+        LoadProgressDisplay progress = new(Console.Error, !Console.IsErrorRedirected, options.ModelFileName, cancellationToken);
+        LoadedModel? loaded = null;
+        LlamaEngine engine = new(
+            () => loaded = Load(options, progress),
+            options.Engine,
+            log: services.GetRequiredService<ILogger<LlamaEngine>>(),
+            meters: services.GetRequiredService<IMeterFactory>());
+        try
+        {
+            await engine.StartAsync(cancellationToken);
+        }
+        catch
+        {
+            await engine.DisposeAsync();
+            throw;
+        }
+        finally
+        {
+            progress.End();
+        }
+        LoadedModel model = loaded!;
+        return new HostedModel(
+            options.ModelName ?? model.Name, engine, model.Tokenizer, model.Model.Config, model.Defaults, model.Model.Backend.Description);
+    }
+
+    private static LoadedModel Load(ServerOptions options, LoadProgressDisplay progress)
+    {
+        CpuBackend backend = CreateBackend(options);
+        try
+        {
+            return ModelLoader.Load(options.ModelPath, backend, progress);
+        }
+        catch
+        {
+            backend.Dispose();
+            throw;
+        }
+    }
+
+    private static CpuBackend CreateBackend(ServerOptions options) => options.Device switch
+    {
+        "auto" or "cpu" => new CpuBackend(new CpuBackendOptions { Threads = options.Threads ?? 0 }),
+        _ => throw new ArgumentException($"there is no device \"{options.Device}\"", nameof(options)),
+    };
+}

@@ -1,0 +1,3 @@
+using LlamaServe.Server.Commands;
+
+return await CommandLine.Run(args);
