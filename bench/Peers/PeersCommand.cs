@@ -1,0 +1,37 @@
+using System.CommandLine;
+using LlamaServe.Bench.Models;
+using LlamaServe.Kernels;
+
+namespace LlamaServe.Bench.Peers;
+
+/// <summary><c>peers</c>: this engine beside llama.cpp, by turns on the same files.</summary>
+internal static class PeersCommand
+{
+    public static Command Create()
+    {
+        Option<WeightFormat[]> formats = new("--format")
+        {
+            Description = "Storage formats to compare.",
+            AllowMultipleArgumentsPerToken = true,
+            DefaultValueFactory = _ => [WeightFormat.Q4_0, WeightFormat.Q8_0],
+        };
+        Option<int> rounds = new("--rounds") { Description = "Rounds; medians are reported.", DefaultValueFactory = _ => 5 };
+        Option<int> threads = new("--threads") { Description = "Threads of each engine.", DefaultValueFactory = _ => 2 };
+        Option<DirectoryInfo> folder = new("--folder")
+        {
+            Description = "Where the model files are kept.",
+            DefaultValueFactory = _ => BenchModel.DefaultFolder,
+        };
+        Command command = new("peers", "Measure LlamaServe beside llama.cpp on a random Llama of 1.04 billion parameters.")
+        {
+            formats, rounds, threads, folder,
+        };
+        command.SetAction(async (parsed, cancellationToken) =>
+        {
+            PeerRun run = new(
+                new LlamaShape(), parsed.GetRequiredValue(folder), parsed.GetValue(rounds), parsed.GetValue(threads), Console.Out);
+            await run.CompareAsync(parsed.GetRequiredValue(formats), cancellationToken);
+        });
+        return command;
+    }
+}

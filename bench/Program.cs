@@ -1,0 +1,34 @@
+using System.CommandLine;
+using LlamaServe.Bench.Frontend;
+using LlamaServe.Bench.Machine;
+using LlamaServe.Bench.Micro;
+using LlamaServe.Bench.Models;
+using LlamaServe.Bench.Peers;
+using LlamaServe.Bench.Products;
+using LlamaServe.Bench.Training;
+
+RootCommand root = new("LlamaServe's measurements and the training of its bundled model.")
+{
+    AgreeCommand.Create(),
+    FrontendCommand.Create(),
+    MachineCommand.Create(),
+    MatMulCommand.Create(),
+    MakeModelCommand.Create(),
+    MicroCommand.Create(),
+    PeersCommand.Create(),
+    TrainCommand.Create(),
+};
+
+try
+{
+    return await root.Parse(args).InvokeAsync(new InvocationConfiguration { EnableDefaultExceptionHandler = false });
+}
+catch (Exception exception) when (exception is ArgumentException or InvalidOperationException or IOException)
+{
+    await Console.Error.WriteLineAsync(exception.Message);
+    return 1;
+}
+catch (OperationCanceledException)
+{
+    return 130;
+}
