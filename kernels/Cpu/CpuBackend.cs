@@ -45,7 +45,7 @@ public sealed unsafe class CpuBackend : IBackend
     public Weight LoadEmbedding(WeightData table, bool alsoLinear)
     {
         Check.Data(table);
-        return new CpuEmbedding(table, alsoLinear ? new CpuLinear(_pool, [table]) : null);
+        return alsoLinear ? new CpuEmbedding(new CpuLinear(_pool, [table])) : new CpuEmbedding(table);
     }
 
     public Weight LoadVector(ReadOnlySpan<WeightData> parts)

@@ -47,6 +47,19 @@ internal sealed unsafe class CpuLinear : Weight
         }
     }
 
+    /// <summary>The elements of one row as F32.</summary>
+    /// <param name="row">0 … <see cref="Weight.Rows"/> − 1.</param>
+    /// <param name="values">Receives <see cref="Weight.Columns"/> elements.</param>
+    public void DecodeRow(int row, float* values)
+    {
+        int segment = 0;
+        for (; row >= _segments[segment].Rows; segment++)
+        {
+            row -= _segments[segment].Rows;
+        }
+        _segments[segment].DecodeRow(row, values);
+    }
+
     public override void Dispose() => Array.ForEach(_segments, segment => segment.Dispose());
 
     private static int TotalRows(ReadOnlySpan<WeightData> parts)

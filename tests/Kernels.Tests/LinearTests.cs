@@ -1,3 +1,5 @@
+using System.Buffers.Binary;
+
 namespace LlamaServe.Kernels.Tests;
 
 [TestFixture("cpu")]
@@ -35,13 +37,39 @@ internal sealed class LinearTests(string backendName) : OpTests(backendName)
     }
 
     [Test]
-    public void Tied_tables_serve_both_look_up_and_projection()
+    public void Tied_tables_serve_both_look_up_and_projection_and_are_held_once([Values] WeightFormat format)
     {
-        byte[] bytes = StoredWeights.Random(new Random(6), WeightFormat.Q8_0, 33 * Columns);
-        WeightData data = Stored(WeightFormat.Q8_0, 33, Columns, bytes);
+        byte[] bytes = StoredWeights.Random(new Random(6), format, 33 * Columns);
+        WeightData data = Stored(format, 33, Columns, bytes);
         using Weight tied = Backend.LoadEmbedding(data, alsoLinear: true), matrix = Backend.LoadLinear([data]);
+        using Weight table = Backend.LoadEmbedding(data, alsoLinear: false);
         Tensor x = Upload(Uniform(new Random(7), 2 * Columns), 2, Columns);
         Assert.That(Download(Backend.Linear(x, tied)), Is.EqualTo(Download(Backend.Linear(x, matrix))));
+        Assert.That(tied.ByteLength, Is.EqualTo(matrix.ByteLength));
+
+        ForwardBatch batch = new(33, 1, 3);
+        batch.Add(Enumerable.Range(0, 33).Reverse().ToArray(), 0, [0, 1, 2], 16, 0);
+        Assert.That(Bits(Backend.Embed(batch, tied)), Is.EqualTo(Bits(Backend.Embed(batch, table))));
+    }
+
+    [TestCase(WeightFormat.F16)]
+    [TestCase(WeightFormat.BF16)]
+    [TestCase(WeightFormat.Q8_0)]
+    [TestCase(WeightFormat.Q4_0)]
+    public void Rows_out_of_panels_have_the_bits_of_the_checkpoint_for_every_half_and_every_quant(WeightFormat format)
+    {
+        // A row holds each 16-bit element or scale once, and between them each quant with many scales.
+        int width = format.BlockElements() * (1 << 16) / 32;
+        byte[] bytes = StoredWeights.Random(new Random(10), format, 32 * width);
+        for (int half = 0; half < 1 << 16; half++)
+        {
+            BinaryPrimitives.WriteUInt16LittleEndian(bytes.AsSpan(half * format.BlockBytes()), (ushort)half);
+        }
+        WeightData data = Stored(format, 32, width, bytes);
+        using Weight tied = Backend.LoadEmbedding(data, alsoLinear: true), table = Backend.LoadEmbedding(data, alsoLinear: false);
+        ForwardBatch batch = new(32, 1, 2);
+        batch.Add(Enumerable.Range(0, 32).ToArray(), 0, [0, 1], 16, 0);
+        Assert.That(Bits(Backend.Embed(batch, tied)), Is.EqualTo(Bits(Backend.Embed(batch, table))));
     }
 
     [Test]
@@ -58,4 +86,8 @@ internal sealed class LinearTests(string backendName) : OpTests(backendName)
             Assert.That(alone, Is.EqualTo(together[(row * 48)..((row + 1) * 48)]));
         }
     }
+
+    /// <summary>Bit patterns: different for the two zeros, one for all NaNs.</summary>
+    private static int[] Bits(Tensor tensor) =>
+        Array.ConvertAll(Download(tensor), value => BitConverter.SingleToInt32Bits(float.IsNaN(value) ? float.NaN : value));
 }
