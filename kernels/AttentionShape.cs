@@ -13,4 +13,7 @@ public readonly record struct AttentionShape(int Heads, int KvHeads, int HeadDim
 
     /// <summary>Columns of the attention output: Heads · HeadDim.</summary>
     public int OutputColumns => Heads * HeadDim;
+
+    /// <summary>The first position that the token at <paramref name="position"/> sees.</summary>
+    public int FirstVisible(int position) => SlidingWindow > 0 ? Math.Max(0, position - SlidingWindow + 1) : 0;
 }

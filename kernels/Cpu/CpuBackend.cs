@@ -12,7 +12,7 @@ public sealed unsafe class CpuBackend : IBackend
     private readonly CpuFeatures _features;
     private readonly WorkerPool _pool;
     private readonly MatMul _matMul;
-    private readonly StepArena _arena = new();
+    private readonly StepArena _arena = new(AllocateChunk, AlignedBuffer.Alignment);
     private readonly PagedAttention _attention = new();
     private readonly Sample _sample = new();
     private readonly List<RopeTable> _ropeTables = [];
@@ -33,12 +33,7 @@ public sealed unsafe class CpuBackend : IBackend
 
     public Weight LoadLinear(ReadOnlySpan<WeightData> parts)
     {
-        Check.That(parts.Length > 0, $"a matrix needs at least one part, not {parts.Length}");
-        foreach (WeightData part in parts)
-        {
-            Check.Data(part);
-            Check.That(part.Columns == parts[0].Columns, $"{part.Name} has {part.Columns} columns, {parts[0].Name} has {parts[0].Columns}");
-        }
+        Check.Matrix(parts);
         return new CpuLinear(_pool, parts);
     }
 
@@ -50,20 +45,13 @@ public sealed unsafe class CpuBackend : IBackend
 
     public Weight LoadVector(ReadOnlySpan<WeightData> parts)
     {
-        Check.That(parts.Length > 0, $"a vector needs at least one part, not {parts.Length}");
-        foreach (WeightData part in parts)
-        {
-            Check.Data(part);
-            Check.That(part.Rows == 1, $"{part.Name} has {part.Rows} rows, a vector has one");
-        }
+        Check.Vector(parts);
         return new CpuVector(parts);
     }
 
     public KvCache CreateKvCache(KvCacheShape shape)
     {
-        Check.That(
-            shape.Layers > 0 && shape.Blocks > 0 && shape.BlockSize > 0 && shape.KvHeads > 0 && shape.HeadDim > 0 && shape.HeadDim % 2 == 0,
-            $"no KV cache can have the shape {shape}");
+        Check.Shape(shape);
         return new CpuKvCache(shape);
     }
 
@@ -90,7 +78,7 @@ public sealed unsafe class CpuBackend : IBackend
     public Tensor RmsNorm(Tensor x, Weight gain, float epsilon)
     {
         Check.Activation(x, "x");
-        CpuVector vector = Check.Vector(gain, x.Columns, "gain");
+        CpuVector vector = CpuCheck.Vector(gain, x.Columns, "gain");
         Tensor y = _arena.Rent(x.Rows, x.Columns);
         Cpu.RmsNorm.Run(_pool, x, vector.Values, epsilon, y);
         return y;
@@ -101,7 +89,7 @@ public sealed unsafe class CpuBackend : IBackend
         CpuLinear matrix = weight as CpuLinear ?? (weight as CpuEmbedding)?.Projection
             ?? throw new ArgumentException("the weight was not loaded by LoadLinear of this backend, nor as a tied embedding");
         Check.Activation(x, x.Rows, matrix.Columns, "x");
-        CpuVector? vector = bias is null ? null : Check.Vector(bias, matrix.Rows, "bias");
+        CpuVector? vector = bias is null ? null : CpuCheck.Vector(bias, matrix.Rows, "bias");
         if (residual is { } addend)
         {
             Check.Activation(addend, x.Rows, matrix.Rows, "residual");
@@ -114,7 +102,7 @@ public sealed unsafe class CpuBackend : IBackend
     public void RopeAndStoreKv(
         Tensor qkv, ForwardBatch batch, AttentionShape shape, RopeParameters rope, KvCache cache, int layer, HeadNorms? norms = null)
     {
-        CpuKvCache own = Check.Cache(cache, layer);
+        CpuKvCache own = CpuCheck.Cache(cache, layer);
         Check.Attention(qkv, batch, shape, own);
         Check.Range(batch.SlotMapping, own.Shape.Blocks * own.Shape.BlockSize, "slot");
         Check.That(
@@ -126,8 +114,8 @@ public sealed unsafe class CpuBackend : IBackend
             Table = RopeTableFor(rope, batch),
             Cache = own,
             Layer = layer,
-            QueryGain = norms is null ? null : Check.Vector(norms.Query, shape.HeadDim, "query norm"),
-            KeyGain = norms is null ? null : Check.Vector(norms.Key, shape.HeadDim, "key norm"),
+            QueryGain = norms is null ? null : CpuCheck.Vector(norms.Query, shape.HeadDim, "query norm"),
+            KeyGain = norms is null ? null : CpuCheck.Vector(norms.Key, shape.HeadDim, "key norm"),
             Epsilon = norms?.Epsilon ?? 0,
         };
         Cpu.RopeAndStoreKv.Run(_pool, qkv, batch, inputs);
@@ -135,10 +123,10 @@ public sealed unsafe class CpuBackend : IBackend
 
     public Tensor PagedAttention(Tensor qkv, ForwardBatch batch, AttentionShape shape, KvCache cache, int layer)
     {
-        CpuKvCache own = Check.Cache(cache, layer);
+        CpuKvCache own = CpuCheck.Cache(cache, layer);
         Check.Attention(qkv, batch, shape, own);
         AttentionInputs inputs = new(qkv, _arena.Rent(batch.TokenCount, shape.OutputColumns), batch, shape, own, layer);
-        CheckBlockTables(inputs);
+        Check.BlockTables(batch, shape, own);
         _attention.Run(_pool, inputs);
         return inputs.Output;
     }
@@ -169,7 +157,7 @@ public sealed unsafe class CpuBackend : IBackend
 
     public void CopyBlocks(KvCache cache, ReadOnlySpan<BlockCopy> copies)
     {
-        CpuKvCache own = Check.Cache(cache, 0);
+        CpuKvCache own = CpuCheck.Cache(cache, 0);
         foreach (BlockCopy copy in copies)
         {
             Check.Range([copy.Source, copy.Destination], own.Shape.Blocks, "block");
@@ -187,18 +175,10 @@ public sealed unsafe class CpuBackend : IBackend
         _ropeTables.ForEach(table => table.Dispose());
     }
 
-    private static void CheckBlockTables(in AttentionInputs inputs)
+    private static ArenaChunk AllocateChunk(long bytes)
     {
-        ForwardBatch batch = inputs.Batch;
-        int blockSize = inputs.Cache.Shape.BlockSize;
-        for (int sequence = 0; sequence < batch.SequenceCount; sequence++)
-        {
-            int context = batch.ContextLengths[sequence];
-            int queries = batch.QueryStart[sequence + 1] - batch.QueryStart[sequence];
-            int first = inputs.FirstVisible(context - queries) / blockSize, end = (context + blockSize - 1) / blockSize;
-            Check.That(end <= batch.MaxBlocksPerSequence, $"context {context} needs {end} blocks of {blockSize}, a table has {batch.MaxBlocksPerSequence}");
-            Check.Range(batch.BlockTable(sequence)[first..end], inputs.Cache.Shape.Blocks, "block");
-        }
+        AlignedBuffer memory = new(bytes);
+        return new ArenaChunk((nint)memory.Bytes, bytes, memory);
     }
 
     /// <summary>The table of these frequencies, computed as far as the batch needs.</summary>

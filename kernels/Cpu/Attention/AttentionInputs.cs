@@ -41,10 +41,6 @@ internal readonly unsafe struct AttentionInputs
 
     /// <summary>Elements of one row of scores.</summary>
     public int ScoreStride => BlocksPerStep * Cache.TokenStride;
-
-    /// <summary>First position that the token at <paramref name="position"/> sees.</summary>
-    public int FirstVisible(int position) =>
-        Shape.SlidingWindow == 0 ? 0 : Math.Max(0, position - Shape.SlidingWindow + 1);
 }
 
 /// <summary>

@@ -37,7 +37,7 @@ internal readonly unsafe struct TileAttention<TElement>
     public void Partition(int partition, RowStates states)
     {
         states.Clear();
-        int begin = Math.Max(partition * _inputs.PartitionTokens, _inputs.FirstVisible(_tile.FirstPosition));
+        int begin = Math.Max(partition * _inputs.PartitionTokens, _inputs.Shape.FirstVisible(_tile.FirstPosition));
         int end = Math.Min((partition + 1) * _inputs.PartitionTokens, _tile.LastPosition + 1);
         int firstBlock = begin / _inputs.Cache.Shape.BlockSize;
         for (int block = firstBlock; block < firstBlock + _inputs.BlocksPerStep; block++)
@@ -139,7 +139,7 @@ internal readonly unsafe struct TileAttention<TElement>
             int position = _tile.FirstPosition + Math.Min(row / _inputs.Group, _tile.Queries - 1);
             _rescale[row] = SoftmaxStep.Row(
                 _scores + (long)row * _inputs.ScoreStride, firstBlock, lastBlock, cache.Shape.BlockSize, cache.TokenStride,
-                _inputs.FirstVisible(position) - firstToken, position + 1 - firstToken, ref states.Max[row], ref states.Sum[row]);
+                _inputs.Shape.FirstVisible(position) - firstToken, position + 1 - firstToken, ref states.Max[row], ref states.Sum[row]);
         }
     }
 }

@@ -1,14 +1,21 @@
-namespace LlamaServe.Kernels.Cpu;
+namespace LlamaServe.Kernels;
+
+/// <summary>Memory of a device that an arena hands out.</summary>
+/// <param name="Address">Host or device address of the first byte.</param>
+/// <param name="Owner">Frees it.</param>
+internal sealed record ArenaChunk(nint Address, long ByteLength, IDisposable Owner);
 
 /// <summary>
 /// Memory for the results of one step's operations. Two regions take turns, layer by layer: what one layer returned stays
 /// valid through the next, then its region is used again. The same sequence of rents gets the same addresses.
 /// </summary>
-internal sealed unsafe class StepArena : IDisposable
+/// <param name="allocate">Makes a chunk of at least so many bytes; called when the step is larger than any before.</param>
+/// <param name="alignment">Of every result, a power of two; chunks have it too.</param>
+internal sealed class StepArena(Func<long, ArenaChunk> allocate, int alignment) : IDisposable
 {
     private const long MinimumChunkBytes = 1 << 20;
 
-    private readonly Region[] _regions = [new(), new()];
+    private readonly Region[] _regions = [new(allocate, alignment), new(allocate, alignment)];
     private int _current;
 
     /// <summary>Makes room ahead of time: <paramref name="layerBytes"/> and, in a chunk of their own, <paramref name="logitsBytes"/>.</summary>
@@ -21,9 +28,9 @@ internal sealed unsafe class StepArena : IDisposable
         }
     }
 
-    /// <summary>An uninitialised F32 tensor without gaps between its rows.</summary>
-    public Tensor Rent(int rows, int columns) =>
-        new((nint)_regions[_current].Rent(4L * rows * columns), rows, columns, columns, DType.F32);
+    /// <summary>An uninitialised tensor without gaps between its rows.</summary>
+    public Tensor Rent(int rows, int columns, DType type = DType.F32) =>
+        new(_regions[_current].Rent((long)type.Size() * rows * columns), rows, columns, columns, type);
 
     /// <summary>Moves to the region that the layer before the last one used.</summary>
     public void BeginLayer()
@@ -45,9 +52,9 @@ internal sealed unsafe class StepArena : IDisposable
         _regions[1].Dispose();
     }
 
-    private sealed class Region : IDisposable
+    private sealed class Region(Func<long, ArenaChunk> allocate, int alignment) : IDisposable
     {
-        private readonly List<AlignedBuffer> _chunks = [];
+        private readonly List<ArenaChunk> _chunks = [];
         private int _chunk;
         private long _offset;
 
@@ -55,13 +62,13 @@ internal sealed unsafe class StepArena : IDisposable
         {
             if (!_chunks.Exists(chunk => chunk.ByteLength >= bytes))
             {
-                _chunks.Add(new AlignedBuffer(bytes));
+                _chunks.Add(allocate(bytes));
             }
         }
 
-        public byte* Rent(long bytes)
+        public nint Rent(long bytes)
         {
-            long size = AlignedBuffer.RoundUp(bytes);
+            long size = (bytes + alignment - 1) & -alignment;
             while (_chunk < _chunks.Count && size > _chunks[_chunk].ByteLength - _offset)
             {
                 _chunk++;
@@ -69,9 +76,9 @@ internal sealed unsafe class StepArena : IDisposable
             }
             if (_chunk == _chunks.Count)
             {
-                _chunks.Add(new AlignedBuffer(Math.Max(size, MinimumChunkBytes)));
+                _chunks.Add(allocate(Math.Max(size, MinimumChunkBytes)));
             }
-            byte* start = _chunks[_chunk].Bytes + _offset;
+            nint start = _chunks[_chunk].Address + (nint)_offset;
             _offset += size;
             return start;
         }
@@ -82,6 +89,6 @@ internal sealed unsafe class StepArena : IDisposable
             _offset = 0;
         }
 
-        public void Dispose() => _chunks.ForEach(chunk => chunk.Dispose());
+        public void Dispose() => _chunks.ForEach(chunk => chunk.Owner.Dispose());
     }
 }

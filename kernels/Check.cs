@@ -1,0 +1,130 @@
+using System.Runtime.CompilerServices;
+
+namespace LlamaServe.Kernels;
+
+/// <summary>The checks on entry of an operation; each throws <see cref="ArgumentException"/> that names what is wrong.</summary>
+internal static class Check
+{
+    /// <param name="message">Only built when the condition does not hold.</param>
+    public static void That(bool condition, [InterpolatedStringHandlerArgument(nameof(condition))] ref Message message)
+    {
+        if (!condition)
+        {
+            throw new ArgumentException(message.ToStringAndClear());
+        }
+    }
+
+    /// <summary>A view of <paramref name="rows"/> × <paramref name="columns"/> elements of a type.</summary>
+    public static void Activation(Tensor tensor, int rows, int columns, string name, DType type = DType.F32)
+    {
+        if (tensor.Rows != rows || tensor.Columns != columns || tensor.Type != type || tensor.RowStride < columns || (tensor.Address == 0 && rows > 0))
+        {
+            throw new ArgumentException(
+                $"{name} is {tensor.Type} [{tensor.Rows}, {tensor.Columns}] with stride {tensor.RowStride}, expected {type} [{rows}, {columns}]");
+        }
+    }
+
+    /// <summary>A view of any size.</summary>
+    public static void Activation(Tensor tensor, string name, DType type = DType.F32)
+    {
+        That(tensor.Rows >= 0 && tensor.Columns > 0, $"{name} is [{tensor.Rows}, {tensor.Columns}]");
+        Activation(tensor, tensor.Rows, tensor.Columns, name, type);
+    }
+
+    /// <summary>An attention layer that fits the cache, and fused rows that fit both.</summary>
+    public static void Attention(Tensor qkv, ForwardBatch batch, AttentionShape shape, KvCache cache, DType type = DType.F32)
+    {
+        That(
+            shape.KvHeads > 0 && shape.Heads > 0 && shape.Heads % shape.KvHeads == 0,
+            $"{shape.Heads} query heads cannot share {shape.KvHeads} key/value heads");
+        That(shape.SlidingWindow >= 0, $"sliding window {shape.SlidingWindow}");
+        That(
+            shape.KvHeads == cache.Shape.KvHeads && shape.HeadDim == cache.Shape.HeadDim,
+            $"attention of {shape.KvHeads} × {shape.HeadDim} with a KV cache of {cache.Shape.KvHeads} × {cache.Shape.HeadDim}");
+        Activation(qkv, batch.TokenCount, shape.QkvColumns, "qkv", type);
+    }
+
+    /// <summary>A layer of a cache.</summary>
+    public static void Layer(KvCache cache, int layer) =>
+        That((uint)layer < (uint)cache.Shape.Layers, $"layer {layer} of a KV cache of {cache.Shape.Layers} layers");
+
+    /// <summary>A shape that a cache can have.</summary>
+    public static void Shape(KvCacheShape shape) => That(
+        shape.Layers > 0 && shape.Blocks > 0 && shape.BlockSize > 0 && shape.KvHeads > 0 && shape.HeadDim > 0 && shape.HeadDim % 2 == 0,
+        $"no KV cache can have the shape {shape}");
+
+    /// <summary>Block tables that hold what the sequences' new tokens see.</summary>
+    public static void BlockTables(ForwardBatch batch, AttentionShape shape, KvCache cache)
+    {
+        int blockSize = cache.Shape.BlockSize;
+        for (int sequence = 0; sequence < batch.SequenceCount; sequence++)
+        {
+            int context = batch.ContextLengths[sequence];
+            int queries = batch.QueryStart[sequence + 1] - batch.QueryStart[sequence];
+            int first = shape.FirstVisible(context - queries) / blockSize, end = (context + blockSize - 1) / blockSize;
+            That(end <= batch.MaxBlocksPerSequence, $"context {context} needs {end} blocks of {blockSize}, a table has {batch.MaxBlocksPerSequence}");
+            Range(batch.BlockTable(sequence)[first..end], cache.Shape.Blocks, "block");
+        }
+    }
+
+    /// <summary>Parts of a matrix, to be stacked by rows.</summary>
+    public static void Matrix(ReadOnlySpan<WeightData> parts)
+    {
+        That(parts.Length > 0, $"a matrix needs at least one part, not {parts.Length}");
+        foreach (WeightData part in parts)
+        {
+            Data(part);
+            That(part.Columns == parts[0].Columns, $"{part.Name} has {part.Columns} columns, {parts[0].Name} has {parts[0].Columns}");
+        }
+    }
+
+    /// <summary>Parts of a vector, one after the other.</summary>
+    public static void Vector(ReadOnlySpan<WeightData> parts)
+    {
+        That(parts.Length > 0, $"a vector needs at least one part, not {parts.Length}");
+        foreach (WeightData part in parts)
+        {
+            Data(part);
+            That(part.Rows == 1, $"{part.Name} has {part.Rows} rows, a vector has one");
+        }
+    }
+
+    /// <summary>Stored elements whose size is known and whose rows are whole blocks.</summary>
+    public static void Data(WeightData data)
+    {
+        That(
+            data.Rows > 0 && data.Columns > 0 && data.Address != 0 && data.Columns % data.Format.BlockElements() == 0,
+            $"{data.Name} is {data.Format} [{data.Rows}, {data.Columns}]: empty, or rows are not whole blocks of {data.Format.BlockElements()}");
+    }
+
+    /// <summary>Values in [0, <paramref name="bound"/>).</summary>
+    public static void Range(ReadOnlySpan<int> values, int bound, string name)
+    {
+        foreach (int value in values)
+        {
+            if ((uint)value >= (uint)bound)
+            {
+                throw new ArgumentException($"{name} {value} is not in [0, {bound})");
+            }
+        }
+    }
+
+    /// <summary>Text of a failed check; costs nothing while the condition holds.</summary>
+    [InterpolatedStringHandler]
+    public ref struct Message
+    {
+        private DefaultInterpolatedStringHandler _text;
+
+        public Message(int literalLength, int formattedCount, bool condition, out bool isWanted)
+        {
+            isWanted = !condition;
+            _text = isWanted ? new DefaultInterpolatedStringHandler(literalLength, formattedCount) : default;
+        }
+
+        public void AppendLiteral(string value) => _text.AppendLiteral(value);
+
+        public void AppendFormatted<T>(T value) => _text.AppendFormatted(value);
+
+        public string ToStringAndClear() => _text.ToStringAndClear();
+    }
+}
