@@ -1,4 +1,5 @@
 using System.CommandLine;
+using LlamaServe.Bench.Cuda;
 using LlamaServe.Bench.Frontend;
 using LlamaServe.Bench.Machine;
 using LlamaServe.Bench.Micro;
@@ -6,10 +7,13 @@ using LlamaServe.Bench.Models;
 using LlamaServe.Bench.Peers;
 using LlamaServe.Bench.Products;
 using LlamaServe.Bench.Training;
+using LlamaServe.Kernels.Cuda.Compilation;
+using LlamaServe.Kernels.Cuda.Driver;
 
 RootCommand root = new("LlamaServe's measurements and the training of its bundled model.")
 {
     AgreeCommand.Create(),
+    CubinsCommand.Create(),
     FrontendCommand.Create(),
     MachineCommand.Create(),
     MatMulCommand.Create(),
@@ -23,7 +27,7 @@ try
 {
     return await root.Parse(args).InvokeAsync(new InvocationConfiguration { EnableDefaultExceptionHandler = false });
 }
-catch (Exception exception) when (exception is ArgumentException or InvalidOperationException or IOException)
+catch (Exception exception) when (exception is ArgumentException or InvalidOperationException or IOException or CudaUnavailableException or CompileException)
 {
     await Console.Error.WriteLineAsync(exception.Message);
     return 1;
