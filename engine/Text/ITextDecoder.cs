@@ -3,9 +3,9 @@ namespace LlamaServe.Engine.Text;
 /// <summary>Turns one sample's token ids into text, as far as it is certain: whole characters only.</summary>
 internal interface ITextDecoder
 {
-    /// <summary>The text that this token completes, maybe none; valid until the next call.</summary>
-    ReadOnlySpan<char> Append(int tokenId);
+    /// <summary>The text that this token completes, maybe none.</summary>
+    string Append(int tokenId);
 
     /// <summary>What is left at the end; bytes that never became a character come as U+FFFD.</summary>
-    ReadOnlySpan<char> Flush();
+    string Flush();
 }

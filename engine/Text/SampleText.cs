@@ -12,17 +12,17 @@ internal sealed class SampleText(ITextDecoder decoder, StopStrings? stops, bool 
     /// <param name="canStop">Whether a stop string may end the text now.</param>
     public string Append(int tokenId, bool canStop)
     {
-        ReadOnlySpan<char> piece = decoder.Append(tokenId);
-        return _matcher is null ? piece.ToString() : _matcher.Append(piece, canStop, includeStop);
+        string piece = decoder.Append(tokenId);
+        return _matcher is null ? piece : _matcher.Append(piece, canStop, includeStop);
     }
 
     /// <summary>The rest of the text, which may still end in a stop string.</summary>
     public string Finish(bool canStop)
     {
-        ReadOnlySpan<char> rest = decoder.Flush();
+        string rest = decoder.Flush();
         if (_matcher is null)
         {
-            return rest.ToString();
+            return rest;
         }
         string released = _matcher.Append(rest, canStop, includeStop);
         return _matcher.Found is null ? released + _matcher.Flush() : released;

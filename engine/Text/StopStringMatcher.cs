@@ -14,10 +14,13 @@ internal sealed class StopStringMatcher(StopStrings stops)
     /// <summary>The stop string that was found; nothing may be appended after it.</summary>
     public string? Found { get; private set; }
 
-    /// <summary>Takes the next piece and gives back the text that can no longer be part of a match.</summary>
+    /// <summary>
+    /// Takes the next piece and gives back the text that can no longer be part of a match: mostly the piece itself, then nothing
+    /// is allocated.
+    /// </summary>
     /// <param name="canStop">Whether a match that completes in this piece counts.</param>
     /// <param name="include">Whether a match stays in the text.</param>
-    public string Append(ReadOnlySpan<char> piece, bool canStop, bool include)
+    public string Append(string piece, bool canStop, bool include)
     {
         for (int i = 0; i < piece.Length; i++)
         {
@@ -33,7 +36,13 @@ internal sealed class StopStringMatcher(StopStrings stops)
                 return Flush();
             }
         }
-        return Release(_held.Length - LongestPartial());
+        int certain = _held.Length - LongestPartial();
+        if (certain == piece.Length && certain == _held.Length)
+        {
+            _held.Clear();
+            return piece;
+        }
+        return Release(certain);
     }
 
     /// <summary>Gives back everything that is held; at the end nothing can match any more.</summary>

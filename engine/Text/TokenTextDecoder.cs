@@ -7,7 +7,7 @@ internal sealed class TokenTextDecoder(Tokenizer tokenizer) : ITextDecoder
 {
     private readonly IncrementalDetokenizer _detokenizer = new(tokenizer, continuesText: true);
 
-    public ReadOnlySpan<char> Append(int tokenId) => _detokenizer.Append(tokenId);
+    public string Append(int tokenId) => _detokenizer.Append(tokenId);
 
-    public ReadOnlySpan<char> Flush() => _detokenizer.Flush();
+    public string Flush() => _detokenizer.Flush();
 }

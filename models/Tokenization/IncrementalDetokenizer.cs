@@ -12,6 +12,7 @@ public sealed class IncrementalDetokenizer
     private readonly bool _skipSpecialTokens;
     private readonly Decoder _decoder = Encoding.UTF8.GetDecoder();
     private bool _stripSpace;
+    private bool _isInsideCharacter;
     private char[] _chars = new char[32];
 
     /// <param name="skipSpecialTokens">Leave special tokens out, else they are written out.</param>
@@ -23,18 +24,22 @@ public sealed class IncrementalDetokenizer
         _stripSpace = tokenizer.StripsLeadingSpace && !continuesText;
     }
 
-    /// <summary>The whole characters that this id completes, maybe none; valid until the next call.</summary>
+    /// <summary>The whole characters that this id completes, maybe none. Allocates only where a token is part of a character.</summary>
     /// <exception cref="ArgumentOutOfRangeException">The id is negative.</exception>
-    public ReadOnlySpan<char> Append(int id)
+    public string Append(int id)
     {
-        ReadOnlySpan<byte> bytes = _tokenizer.TokenBytes(id);
-        return _skipSpecialTokens && _tokenizer.IsSpecial(id) ? default : Decode(bytes, flush: false);
+        string? whole = _tokenizer.WholeText(id);
+        if (_skipSpecialTokens && _tokenizer.IsSpecial(id))
+        {
+            return "";
+        }
+        return whole is not null && !_isInsideCharacter && !_stripSpace ? whole : Decode(_tokenizer.TokenBytes(id), flush: false);
     }
 
     /// <summary>What is left at the end of the stream: U+FFFD for an unfinished character.</summary>
-    public ReadOnlySpan<char> Flush() => Decode(default, flush: true);
+    public string Flush() => Decode(default, flush: true);
 
-    private ReadOnlySpan<char> Decode(ReadOnlySpan<byte> bytes, bool flush)
+    private string Decode(ReadOnlySpan<byte> bytes, bool flush)
     {
         if (_stripSpace && !bytes.IsEmpty)
         {
@@ -46,6 +51,9 @@ public sealed class IncrementalDetokenizer
         {
             _chars = new char[needed];
         }
-        return _chars.AsSpan(0, _decoder.GetChars(bytes, _chars, flush));
+        string text = new(_chars, 0, _decoder.GetChars(bytes, _chars, flush));
+        // The decoder would have something to give if it were flushed now.
+        _isInsideCharacter = _decoder.GetCharCount([], flush: true) > 0;
+        return text;
     }
 }

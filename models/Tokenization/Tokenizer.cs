@@ -1,4 +1,5 @@
 using System.Text;
+using System.Text.Unicode;
 
 namespace LlamaServe.Models.Tokenization;
 
@@ -12,11 +13,13 @@ public sealed class Tokenizer
     private readonly Vocabulary _vocabulary;
     private readonly int[] _prefix;
     private readonly int[] _suffix;
+    private readonly string?[] _wholeTexts;
 
     /// <param name="stripsLeadingSpace">The first space of a text is the tokenizer's own and is left out in decoding.</param>
     internal Tokenizer(EncodingStep first, Vocabulary vocabulary, SpecialTokens special, int[] prefix, int[] suffix, bool stripsLeadingSpace)
     {
         (_first, _vocabulary, _prefix, _suffix) = (first, vocabulary, prefix, suffix);
+        _wholeTexts = new string?[vocabulary.Size];
         Special = special;
         StripsLeadingSpace = stripsLeadingSpace;
     }
@@ -70,6 +73,24 @@ public sealed class Tokenizer
     /// </summary>
     /// <exception cref="ArgumentOutOfRangeException">The id is negative.</exception>
     public ReadOnlySpan<byte> TokenBytes(int id) => _vocabulary.Bytes(id);
+
+    /// <summary>
+    /// The text of a token whose bytes are whole characters, always the same object, so that streams hold no copies of it;
+    /// null where they are not.
+    /// </summary>
+    /// <exception cref="ArgumentOutOfRangeException">The id is negative.</exception>
+    internal string? WholeText(int id)
+    {
+        ReadOnlySpan<byte> bytes = TokenBytes(id);
+        if (bytes.IsEmpty)
+        {
+            return "";
+        }
+        return _wholeTexts[id] ?? (Utf8.IsValid(bytes) ? Keep(id, Encoding.UTF8.GetString(bytes)) : null);
+    }
+
+    // Two threads may make it at the same time; the first one's is kept.
+    private string Keep(int id, string text) => Interlocked.CompareExchange(ref _wholeTexts[id], text, null) ?? text;
 
     /// <summary>The token steers the model and is no part of the text.</summary>
     public bool IsSpecial(int id) => _vocabulary.IsSpecial(id);

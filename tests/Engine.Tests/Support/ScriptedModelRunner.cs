@@ -91,15 +91,9 @@ internal sealed class ScriptedModelRunner : IModelRunner
 
     private sealed class LetterDecoder : ITextDecoder
     {
-        private readonly char[] _letter = new char[1];
+        public string Append(int tokenId) => Letter(tokenId).ToString();
 
-        public ReadOnlySpan<char> Append(int tokenId)
-        {
-            _letter[0] = Letter(tokenId);
-            return _letter;
-        }
-
-        public ReadOnlySpan<char> Flush() => default;
+        public string Flush() => "";
     }
 
     public static char Letter(int token) => (char)('a' + token % 26);

@@ -16,6 +16,17 @@ public class StopStringMatcherTests
     }
 
     [Test]
+    public void A_piece_that_is_certain_as_a_whole_is_passed_on_as_it_is()
+    {
+        var matcher = new StopStringMatcher(new StopStrings(["END"]));
+        string piece = new('a', 3);
+        Assert.That(matcher.Append(piece, true, false), Is.SameAs(piece));
+        Assert.That(matcher.Append("E", true, false), Is.Empty);
+        Assert.That(matcher.Append(piece, true, false), Is.EqualTo("Eaaa"));
+        Assert.That(matcher.Append(piece, true, false), Is.SameAs(piece));
+    }
+
+    [Test]
     public void The_match_that_is_complete_first_wins_and_of_equals_the_longest()
     {
         var matcher = new StopStringMatcher(new StopStrings(["bcd", "abcdef", "d", "abcd"]));
@@ -45,7 +56,7 @@ public class StopStringMatcherTests
         for (int at = 0; at < text.Length && matcher.Found is null;)
         {
             int length = Math.Min(random.Next(0, 5), text.Length - at);
-            released += matcher.Append(text.AsSpan(at, length), true, include);
+            released += matcher.Append(text.Substring(at, length), true, include);
             at += length;
             Assert.That(text, Does.StartWith(released));
         }
