@@ -39,6 +39,7 @@ internal sealed class Intake(LoopContext context, IModelRunner runner, LiveReque
         {
             sample.Sequence.Status = SequenceStatus.Idle;
             sample.Sequence.ClearBlocks();
+            sample.Sequence.LeaveBuffers();
         }
         long slots = (long)runner.Capacity.Blocks * context.Options.BlockSize;
         if (request.Faults > 1 || request.Samples[0].Sequence.Spec.MaxLength - 1 > slots)

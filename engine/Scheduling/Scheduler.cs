@@ -15,6 +15,7 @@ internal sealed class Scheduler(SchedulerOptions options, KvCacheManager blocks,
     private readonly RunningSet _running = new(options.MaxSequences);
     private readonly WaitingQueue _waiting = new(options.AgingInterval);
     private readonly TenantAccounts _tenants = new();
+    private readonly SequenceBuffers _buffers = new(options.MaxSequences);
     private PrefillBudget _left;
     private Sequence? _blockedHead;
     private int _blockedFree;
@@ -42,7 +43,7 @@ internal sealed class Scheduler(SchedulerOptions options, KvCacheManager blocks,
             return;
         }
         child.Level = parent.Level;
-        child.Reserve(blocks.BlockSize);
+        child.Reserve(blocks.BlockSize, _buffers);
         blocks.Fork(parent, child);
         _running.Insert(child);
     }
@@ -61,6 +62,7 @@ internal sealed class Scheduler(SchedulerOptions options, KvCacheManager blocks,
         }
         sequence.Status = SequenceStatus.Idle;
         sequence.Account!.ActiveSequences--;
+        sequence.Release();
     }
 
     /// <summary>Stops or resumes scheduling a sequence; while paused it keeps its blocks unless others need them.</summary>
@@ -170,7 +172,7 @@ internal sealed class Scheduler(SchedulerOptions options, KvCacheManager blocks,
         {
             return false;
         }
-        sequence.Reserve(blocks.BlockSize);
+        sequence.Reserve(blocks.BlockSize, _buffers);
         int hit = blocks.AttachPrefix(sequence);
         if (!TryMakeRoom(sequence, level, plan, now))
         {

@@ -52,6 +52,7 @@ internal sealed class Sequence
     private const int Growth = 4096;
 
     private readonly bool _scorePrompt;
+    private SequenceBuffers? _buffers;
     private int[] _tokens;
     private int[] _blockTable = [];
     private BlockHash[] _hashes = [];
@@ -125,35 +126,54 @@ internal sealed class Sequence
     {
         if (KnownCount == _tokens.Length)
         {
-            Array.Resize(ref _tokens, Grown(KnownCount + 1, Spec.MaxLength));
+            Grow(ref _tokens, Grown(KnownCount + 1, Spec.MaxLength), _buffers?.Tokens);
         }
         _tokens[KnownCount++] = token;
     }
 
     /// <summary>Makes buffers large enough that the next steps allocate nothing.</summary>
-    public void Reserve(int blockSize)
+    /// <param name="buffers">Where they come from, and go to on <see cref="Release"/>.</param>
+    public void Reserve(int blockSize, SequenceBuffers buffers)
     {
+        _buffers = buffers;
         int tokens = Grown(KnownCount, Spec.MaxLength);
         int blocks = (tokens + blockSize - 1) / blockSize;
         if (_tokens.Length < tokens)
         {
-            Array.Resize(ref _tokens, tokens);
+            Grow(ref _tokens, tokens, buffers.Tokens);
         }
         if (_blockTable.Length < blocks)
         {
-            Array.Resize(ref _blockTable, blocks);
+            Grow(ref _blockTable, blocks, buffers.BlockTables);
         }
         if (_hashes.Length < blocks)
         {
-            Array.Resize(ref _hashes, blocks);
+            Grow(ref _hashes, blocks, buffers.Hashes);
         }
+    }
+
+    /// <summary>Gives the buffers back; of the tokens only the counts are left.</summary>
+    public void Release()
+    {
+        _buffers?.Tokens.Return(_tokens);
+        _buffers?.BlockTables.Return(_blockTable);
+        _buffers?.Hashes.Return(_hashes);
+        _buffers = null;
+        (_tokens, _blockTable, _hashes, _hashCount) = ([], [], [], 0);
+    }
+
+    /// <summary>Goes on with copies, where a thread that was given up may still read the buffers.</summary>
+    public void LeaveBuffers()
+    {
+        _buffers = null;
+        (_tokens, _blockTable, _hashes) = ([.. _tokens], [.. _blockTable], [.. _hashes]);
     }
 
     public void AppendBlock(int block)
     {
         if (BlockCount == _blockTable.Length)
         {
-            Array.Resize(ref _blockTable, 2 * BlockCount + 1);
+            Grow(ref _blockTable, 2 * BlockCount + 1, _buffers?.BlockTables);
         }
         _blockTable[BlockCount++] = block;
     }
@@ -173,7 +193,7 @@ internal sealed class Sequence
     {
         if (_hashes.Length <= index)
         {
-            Array.Resize(ref _hashes, Math.Max(index + 1, 2 * _hashes.Length));
+            Grow(ref _hashes, Math.Max(index + 1, 2 * _hashes.Length), _buffers?.Hashes);
         }
         for (; _hashCount <= index; _hashCount++)
         {
@@ -191,6 +211,14 @@ internal sealed class Sequence
             return Level > other.Level;
         }
         return Spec.Arrival != other.Spec.Arrival ? Spec.Arrival < other.Spec.Arrival : Spec.Sample < other.Spec.Sample;
+    }
+
+    private static void Grow<T>(ref T[] buffer, int length, BufferPool<T>? pool)
+    {
+        T[] grown = pool?.Rent(length) ?? new T[length];
+        buffer.CopyTo(grown.AsSpan());
+        pool?.Return(buffer);
+        buffer = grown;
     }
 
     private static int Grown(int needed, int most) => Math.Max(needed, Math.Min(most, needed + Math.Max(needed, Growth)));

@@ -9,9 +9,11 @@ public class AllocationTests
     /// The loop thread itself is measured, from one step to a later one, all of the loop's work between them included. Readers
     /// keep up, as they do where a step takes milliseconds; buffers of those who do not may grow, up to their bound.
     /// </summary>
-    [TestCase(1)]
-    [TestCase(4)]
-    public async Task Steady_decode_steps_allocate_nothing_on_the_loop_thread(int samples)
+    [TestCase(1, false, null)]
+    [TestCase(4, false, null)]
+    [TestCase(1, true, null)]
+    [TestCase(1, true, "six")]
+    public async Task Steady_decode_steps_allocate_nothing_on_the_loop_thread(int samples, bool text, string? stop)
     {
         const int From = 100;
         const int To = 400;
@@ -36,7 +38,8 @@ public class AllocationTests
             PromptTokenIds = new[] { 1, 2, 3 },
             MaxTokens = 500,
             Samples = samples,
-            ReturnText = false,
+            ReturnText = text,
+            StopStrings = stop is null ? [] : [stop],
         }).Generation!)];
         List<GeneratedToken>[] results = await Task.WhenAll(generations.Select(EngineHarness.CollectAsync));
         Assert.That(results.Sum(r => r.Count), Is.EqualTo(32 * 500));

@@ -21,9 +21,16 @@ internal sealed class NullModelRunner(Action beforeStep) : IModelRunner
         return _sampling;
     }
 
-    public ITextDecoder CreateTextDecoder() => throw new NotSupportedException("no text is asked for");
+    public ITextDecoder CreateTextDecoder() => new ConstantDecoder();
 
     public void Dispose()
     {
+    }
+
+    private sealed class ConstantDecoder : ITextDecoder
+    {
+        public string Append(int tokenId) => "five ";
+
+        public string Flush() => "";
     }
 }
