@@ -21,11 +21,13 @@ internal sealed class ClientLoad(string address, int connections, int clients, G
         Task[] running = [.. Enumerable.Range(0, clients).Select(i => Task.Run(() => RepeatAsync(channels[i % connections], stop.Token), stop.Token))];
         await Task.Delay(warmUp, cancellationToken);
         onMeasuring();
+        TimeSpan processor = Environment.CpuUsage.TotalTime;
         long start = Stopwatch.GetTimestamp(), requests = Interlocked.Read(ref _requests), tokens = Interlocked.Read(ref _tokens);
         await Task.WhenAny(Task.Delay(duration, cancellationToken), Task.WhenAny(running).Unwrap());
         double seconds = Stopwatch.GetElapsedTime(start).TotalSeconds;
         LoadResult result = new(
-            (Interlocked.Read(ref _requests) - requests) / seconds, (Interlocked.Read(ref _tokens) - tokens) / seconds, seconds);
+            (Interlocked.Read(ref _requests) - requests) / seconds, (Interlocked.Read(ref _tokens) - tokens) / seconds,
+            (Environment.CpuUsage.TotalTime - processor).TotalSeconds, seconds);
         await stop.CancelAsync();
         await Task.WhenAll(running);
         Array.ForEach(channels, channel => channel.Dispose());
@@ -71,4 +73,5 @@ internal sealed class ClientLoad(string address, int connections, int clients, G
 }
 
 /// <summary>What clients received.</summary>
-internal readonly record struct LoadResult(double RequestsPerSecond, double TokensPerSecond, double Seconds);
+/// <param name="ProcessorSeconds">Their process's.</param>
+internal readonly record struct LoadResult(double RequestsPerSecond, double TokensPerSecond, double ProcessorSeconds, double Seconds);

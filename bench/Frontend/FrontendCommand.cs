@@ -1,5 +1,4 @@
 using System.CommandLine;
-using LlamaServe.V1;
 using Microsoft.AspNetCore.Builder;
 
 namespace LlamaServe.Bench.Frontend;
@@ -11,60 +10,57 @@ internal static class FrontendCommand
 
     public static Command Create()
     {
-        Option<double> duration = new("--duration") { Description = "Seconds that each load is measured.", DefaultValueFactory = _ => 10 };
+        Option<double> duration = new("--duration") { Description = "Seconds measured, half of them for each load.", DefaultValueFactory = _ => 20 };
         Option<int> clients = new("--clients") { Description = "Requests in flight.", DefaultValueFactory = _ => 64 };
         Option<int> connections = new("--connections") { Description = "HTTP/2 connections.", DefaultValueFactory = _ => 4 };
-        Command command = new("frontend", "Measure server and clients in one process, with a device that answers at once.")
+        Command command = new("frontend", "Measure the server with a device that answers at once; clients run in a second process.")
         {
-            duration, clients, connections,
+            duration, clients, connections, ClientProcess.CreateCommand(),
         };
         command.SetAction((parsed, cancellationToken) => MeasureAsync(
-            TimeSpan.FromSeconds(parsed.GetValue(duration)), parsed.GetValue(connections), parsed.GetValue(clients), cancellationToken));
+            new FrontendTimes(WarmUp, TimeSpan.FromSeconds(parsed.GetValue(duration) / FrontendLoad.All.Count)),
+            parsed.GetValue(clients), parsed.GetValue(connections), cancellationToken));
         return command;
     }
 
-    private static async Task MeasureAsync(TimeSpan duration, int connections, int clients, CancellationToken cancellationToken)
+    private static async Task MeasureAsync(FrontendTimes times, int clients, int connections, CancellationToken cancellationToken)
     {
         using PauseListener pauses = new();
         using HostTimeListener host = new();
         (WebApplication app, string address) = await FrontendServer.StartAsync(cancellationToken);
         await using WebApplication server = app;
         List<FrontendResult> results = [];
-        foreach ((string name, GenerateRequest request) in Loads())
+        foreach (FrontendLoad load in FrontendLoad.All)
         {
-            ClientLoad load = new(address, connections, clients, request);
-            LoadResult result = await load.RunAsync(WarmUp, duration, () => { pauses.Reset(); host.Reset(); }, cancellationToken);
-            results.Add(new FrontendResult(name, clients, result, host.MeanMicroseconds, pauses.Summarize()));
+            ProcessorClock processor = new();
+            LoadResult received = await ClientProcess.RunAsync(address, load, times, clients, connections, Begin, cancellationToken);
+            results.Add(new FrontendResult(
+                load.Name, clients, received, processor.Own, processor.OthersShare(received.ProcessorSeconds, received.Seconds),
+                host.MeanMicroseconds, pauses.Summarize()));
             Console.WriteLine(results[^1]);
+
+            void Begin()
+            {
+                pauses.Reset();
+                host.Reset();
+                processor = new ProcessorClock();
+            }
         }
 
         Console.WriteLine(ResultFile.Save("frontend", limits: null, results));
         await server.StopAsync(cancellationToken);
     }
-
-    private static IEnumerable<(string Name, GenerateRequest Request)> Loads() =>
-    [
-        ("short requests", new GenerateRequest
-        {
-            Text = "Once upon a time there was a king who had three daughters",
-            Sampling = new SamplingOptions { Temperature = 0 },
-            Stopping = new StoppingOptions { MaxTokens = 8 },
-        }),
-        ("long streams", new GenerateRequest
-        {
-            Text = "Once upon a time there was a king who had three daughters",
-            Sampling = new SamplingOptions { Temperature = 0 },
-            Stopping = new StoppingOptions { MaxTokens = 8192 },
-        }),
-    ];
 }
 
 /// <summary>One load's outcome.</summary>
+/// <param name="ProcessorSeconds">Of the server's process.</param>
+/// <param name="OthersShare">The part of the machine that other processes than server and clients had; null where unknown.</param>
 /// <param name="HostMicrosecondsPerStep">Mean time that the engine's thread spends on a step outside the model.</param>
-internal sealed record FrontendResult(string Load, int Clients, LoadResult Clientside, double HostMicrosecondsPerStep, PauseSummary Pauses)
+internal sealed record FrontendResult(
+    string Load, int Clients, LoadResult Received, double ProcessorSeconds, double? OthersShare, double HostMicrosecondsPerStep, PauseSummary Pauses)
 {
     public override string ToString() =>
-        $"{Load}, {Clients} at a time: {Clientside.RequestsPerSecond:N0} requests/s, {Clientside.TokensPerSecond:N0} tokens/s; "
-        + $"{HostMicrosecondsPerStep:F1} µs a step; {Pauses.Count} pauses in {Clientside.Seconds:F0} s, "
-        + $"median {Pauses.MedianMilliseconds:F2} ms, longest {Pauses.MaxMilliseconds:F2} ms";
+        $"{Load}, {Clients} at a time: {Received.RequestsPerSecond:N0} requests/s, {Received.TokensPerSecond:N0} tokens/s; "
+        + $"{HostMicrosecondsPerStep:F1} µs a step; {Pauses} in {Received.Seconds:F0} s"
+        + (OthersShare is { } others ? $"; other processes had {others:P0} of the processors" : "");
 }

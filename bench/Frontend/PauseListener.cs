@@ -1,10 +1,11 @@
 using System.Diagnostics.Tracing;
+using System.Globalization;
 
 namespace LlamaServe.Bench.Frontend;
 
 /// <summary>
-/// Times every pause of the garbage collector from the runtime's own events: from the moment it begins to stop the threads
-/// until they all run again.
+/// Times every pause of the garbage collector in this process from the runtime's own events: from the moment it begins to stop
+/// the threads until they all run again. Stops for other reasons are not pauses of the collector and are left out.
 /// </summary>
 internal sealed class PauseListener : EventListener
 {
@@ -12,15 +13,16 @@ internal sealed class PauseListener : EventListener
     private const EventKeywords Collections = (EventKeywords)1;
 
     private readonly Lock _lock = new();
-    private readonly List<double> _milliseconds = [];
+    private readonly List<Pause> _pauses = [];
     private DateTime _begun;
+    private Pause _current;
 
     /// <summary>Forgets all pauses so far.</summary>
     public void Reset()
     {
         lock (_lock)
         {
-            _milliseconds.Clear();
+            _pauses.Clear();
         }
     }
 
@@ -28,10 +30,7 @@ internal sealed class PauseListener : EventListener
     {
         lock (_lock)
         {
-            double[] sorted = [.. _milliseconds.Order()];
-            return sorted.Length == 0
-                ? new PauseSummary(0, 0, 0, 0)
-                : new PauseSummary(sorted.Length, sorted[sorted.Length / 2], sorted[^1], sorted.Sum());
+            return PauseSummary.Of(_pauses);
         }
     }
 
@@ -47,18 +46,41 @@ internal sealed class PauseListener : EventListener
     {
         lock (_lock)
         {
-            if (eventData.EventName!.StartsWith("GCSuspendEEBegin", StringComparison.Ordinal))
+            switch (eventData.EventName!.Split('_')[0])
             {
-                _begun = eventData.TimeStamp;
-            }
-            else if (eventData.EventName.StartsWith("GCRestartEEEnd", StringComparison.Ordinal) && _begun != default)
-            {
-                _milliseconds.Add((eventData.TimeStamp - _begun).TotalMilliseconds);
-                _begun = default;
+                case "GCSuspendEEBegin":
+                    _begun = Value(eventData, "Reason") is SuspensionReason.Collection or SuspensionReason.BackgroundCollection ? eventData.TimeStamp : default;
+                    _current = default;
+                    break;
+                case "GCSuspendEEEnd":
+                    _current = _current with { SuspensionMilliseconds = Since(eventData) };
+                    break;
+                case "GCStart":
+                    _current = _current with { Generation = (int)Value(eventData, "Depth"), Cause = (PauseCause)Value(eventData, "Reason") };
+                    break;
+                case "GCHeapStats":
+                    _current = _current with { PromotedBytes = Promoted(eventData) };
+                    break;
+                case "GCRestartEEEnd" when _begun != default:
+                    _pauses.Add(_current with { Milliseconds = Since(eventData) });
+                    _begun = default;
+                    break;
             }
         }
     }
-}
 
-/// <summary>Pauses of a run, in milliseconds.</summary>
-internal readonly record struct PauseSummary(int Count, double MedianMilliseconds, double MaxMilliseconds, double TotalMilliseconds);
+    private double Since(EventWrittenEventArgs eventData) => (eventData.TimeStamp - _begun).TotalMilliseconds;
+
+    private static long Promoted(EventWrittenEventArgs heap) =>
+        Enumerable.Range(0, 4).Sum(generation => Value(heap, $"TotalPromotedSize{generation}"));
+
+    private static long Value(EventWrittenEventArgs eventData, string name) =>
+        Convert.ToInt64(eventData.Payload![eventData.PayloadNames!.IndexOf(name)], CultureInfo.InvariantCulture);
+
+    // GCSuspendEEBegin's Reason.
+    private static class SuspensionReason
+    {
+        public const long Collection = 1;
+        public const long BackgroundCollection = 6;
+    }
+}

@@ -1,6 +1,5 @@
 using System.CommandLine;
 using System.Net;
-using System.Runtime;
 using LlamaServe.Server.Hosting;
 
 namespace LlamaServe.Server.Commands;
@@ -64,8 +63,6 @@ internal sealed class ServeCommand
 
     private static async Task<int> Run(ServerOptions options, CancellationToken cancellationToken)
     {
-        // No blocking full collection in the middle of streams, unless memory runs out.
-        GCSettings.LatencyMode = GCLatencyMode.SustainedLowLatency;
         await using WebApplication app = ServerApplication.Build(options, ModelStarter.Start);
         await ServerLaunch.Open(app, cancellationToken);
         if (await ServerLaunch.Loaded(app) is { } model)

@@ -1,3 +1,4 @@
+using System.Runtime;
 using Grpc.HealthCheck;
 using LlamaServe.Server.Mapping;
 using Microsoft.AspNetCore.Hosting.Server;
@@ -20,6 +21,8 @@ internal static class ServerApplication
     /// <summary>Builds the application; starting it opens the ports and starts the model.</summary>
     public static WebApplication Build(ServerOptions options, StartModel start)
     {
+        // No blocking full collection in the middle of streams, unless memory runs out.
+        GCSettings.LatencyMode = GCLatencyMode.SustainedLowLatency;
         WebApplicationBuilder builder = WebApplication.CreateEmptyBuilder(new WebApplicationOptions());
         builder.WebHost.UseKestrelCore().ConfigureKestrel(kestrel => Listen(kestrel, options));
         builder.Logging.SetMinimumLevel(LogLevel.Warning).AddFilter("LlamaServe", options.LogLevel)
