@@ -1,0 +1,214 @@
+#include "cta.hpp"
+#include <algorithm>
+#include <cinttypes>
+#include <cstdarg>
+#include <cstdio>
+#include <sstream>
+
+namespace emulator {
+
+static constexpr uint32_t PreemptionPeriod = 400; // memory accesses, on average half of this
+
+void Cta::start(Launch& launch, Dim3 block, StackPool& stacks)
+{
+    launch_ = &launch;
+    block_ = block;
+    random_ = launch.seed ^ (((static_cast<uint64_t>(block.z) << 20 ^ block.y) << 24 ^ block.x) * 0x9e3779b97f4a7c15ull);
+    next_random(random_);
+    // The base is as aligned as on a GPU; the arena's first KB belongs to no one.
+    shared_.resize(launch.shared_bytes + SharedBase + 1024);
+    arena_ = reinterpret_cast<uint8_t*>((reinterpret_cast<uintptr_t>(shared_.data()) + 1023) & ~uintptr_t{1023});
+    std::memset(arena_ + SharedBase, PoisonByte, launch.shared_bytes);
+    live_ = launch.threads();
+    fibers_.resize(live_);
+    const int warps = (live_ + 31) / 32;
+    warps_.resize(warps);
+    for (int w = 0; w < warps; ++w) {
+        const int lanes = std::min(32, live_ - 32 * w);
+        const uint32_t exist = lanes == 32 ? ~0u : (1u << lanes) - 1;
+        warps_[w].ready = exist;
+        warps_[w].exited = ~exist;
+        warps_[w].at_barrier = 0;
+        warps_[w].pending.clear();
+    }
+    for (Barrier& barrier : barriers_) {
+        barrier.arrived = barrier.threads = 0;
+        barrier.waiting.clear();
+    }
+    last_warp_ = 0;
+    static constexpr uint32_t Stickiness[] = {0, 230, 256};
+    stickiness_ = Stickiness[random(3)];
+    until_preemption_ = 1 + static_cast<int32_t>(random(PreemptionPeriod));
+    const Dim3 size = launch.block;
+    for (int t = 0; t < live_; ++t) {
+        Thread& thread = stacks.thread(t);
+        const uint32_t i = static_cast<uint32_t>(t);
+        thread = {this, windows_, &until_preemption_, arena_, SharedBase + launch.shared_bytes, i,
+                  {i % size.x, i / size.x % size.y, i / size.x / size.y}, block, size, launch.grid};
+        Fiber& fiber = fibers_[t];
+        fiber.thread = &thread;
+        fiber.stack = StackPool::prepare(thread, thread_main);
+        fiber.state = State::Ready;
+        fiber.groups = 0;
+        fiber.copies.clear();
+    }
+}
+
+void Cta::thread_main()
+{
+    Cta& cta = *static_cast<Cta*>(current().executor);
+    cta.launch_->kernel.run(cta.launch_->arguments);
+    Fiber& fiber = cta.fibers_[cta.running_];
+    while (!fiber.copies.empty())
+        cta.finish(fiber, fiber.copies.size() - 1);
+    const uint32_t bit = 1u << (cta.running_ % 32);
+    Warp& warp = cta.warp();
+    for (const Rendezvous& pending : warp.pending)
+        if (pending.lanes & bit)
+            cta.fail(Fault::LaunchFailed, pending.site, "the thread ends while lanes 0x%08x of its warp wait for it here", pending.arrived);
+    fiber.state = State::Done;
+    warp.ready &= ~bit;
+    warp.exited |= bit;
+    --cta.live_;
+    for (Barrier& barrier : cta.barriers_)
+        if (barrier.arrived > 0 && barrier.threads == 0 && barrier.arrived == cta.live_)
+            cta.release(barrier);
+    cta.leave();
+}
+
+bool Cta::step()
+{
+    uint32_t ready = 0;
+    for (size_t w = 0; w < warps_.size(); ++w)
+        ready |= static_cast<uint32_t>(warps_[w].ready != 0) << w;
+    if (ready == 0)
+        return false;
+    if (!(ready >> last_warp_ & 1) || random(256) >= stickiness_) {
+        for (uint32_t skip = random(static_cast<uint32_t>(__builtin_popcount(ready))); skip > 0; --skip)
+            ready &= ready - 1;
+        last_warp_ = static_cast<uint32_t>(__builtin_ctz(ready));
+    }
+    Warp& warp = warps_[last_warp_];
+    const uint32_t first = random(32);
+    for (uint32_t i = 0; i < 32 && !launch_->failed(); ++i) {
+        const uint32_t lane = (first + i) % 32;
+        if (!(warp.ready >> lane & 1))
+            continue;
+        running_ = static_cast<int>(last_warp_ * 32 + lane);
+        llamaserve_emulator_switch(&scheduler_, fibers_[running_].stack);
+    }
+    return true;
+}
+
+// Back to the scheduler.
+void Cta::leave() { llamaserve_emulator_switch(&fibers_[running_].stack, scheduler_); }
+
+void Cta::wait(State state, const Site& site, uint32_t lanes)
+{
+    Fiber& fiber = fibers_[running_];
+    fiber.state = state;
+    fiber.site = site;
+    fiber.lanes = lanes;
+    warp().ready &= ~(1u << (running_ % 32));
+    leave();
+}
+
+void Cta::wake(int thread)
+{
+    fibers_[thread].state = State::Ready;
+    warps_[thread / 32].ready |= 1u << (thread % 32);
+}
+
+void Cta::preempt()
+{
+    until_preemption_ = 1 + static_cast<int32_t>(random(PreemptionPeriod));
+    leave();
+}
+
+void Cta::find_allocation(uint64_t address, uint32_t bytes, Access access, const Site& site)
+{
+    const Allocation* allocation = launch_->allocations.find(address);
+    if (allocation == nullptr || address - allocation->begin + bytes > allocation->bytes) {
+        static constexpr const char* Names[] = {"read", "write", "atomic"};
+        fail(Fault::IllegalAddress, site, "global %s of %u bytes at 0x%" PRIx64 ": %s", Names[static_cast<int>(access)], bytes, address,
+             launch_->allocations.describe(address).c_str());
+    }
+    windows_[(address >> 16) % WindowCount] = {allocation->begin, allocation->bytes};
+}
+
+std::string Cta::place(const Thread* thread) const
+{
+    char text[200];
+    std::snprintf(text, sizeof text, "kernel %s, block (%u,%u,%u)", launch_->kernel.name, block_.x, block_.y, block_.z);
+    std::string result = text;
+    if (thread != nullptr) {
+        std::snprintf(text, sizeof text, ", thread (%u,%u,%u)", thread->index.x, thread->index.y, thread->index.z);
+        result += text;
+    }
+    return result;
+}
+
+static std::string describe(const Site& site)
+{
+    std::string text = site.operation;
+    if (site.file != nullptr)
+        text += std::string(" at ") + site.file + ":" + std::to_string(site.line);
+    return text;
+}
+
+void Cta::fail(Fault fault, const Site& site, const char* format, ...)
+{
+    {
+        char text[512];
+        va_list values;
+        va_start(values, format);
+        std::vsnprintf(text, sizeof text, format, values);
+        va_end(values);
+        launch_->fail(fault, place(fibers_[running_].thread) + ": " + describe(site) + ": " + text);
+    }
+    leave();
+    __builtin_unreachable();
+}
+
+std::string Cta::waits() const
+{
+    std::ostringstream text;
+    int told = 0;
+    for (size_t w = 0; w < warps_.size(); ++w)
+        for (uint32_t left = ~warps_[w].exited; left != 0;) {
+            const Fiber& first = fibers_[w * 32 + static_cast<size_t>(__builtin_ctz(left))];
+            uint32_t same = 0;
+            for (uint32_t lane = 0; lane < 32; ++lane)
+                if (left >> lane & 1) {
+                    const Fiber& other = fibers_[w * 32 + lane];
+                    if (other.state == first.state && other.lanes == first.lanes && other.site.line == first.site.line)
+                        same |= 1u << lane;
+                }
+            left &= ~same;
+            if (++told > 12)
+                continue;
+            text << "; warp " << w << " lanes 0x" << std::hex << same << " wait at " << describe(first.site);
+            if (first.state == State::AtBarrier)
+                text << " (barrier " << std::dec << first.lanes << ")";
+            else
+                text << " (for lanes 0x" << first.lanes << ")";
+            text << std::dec;
+        }
+    if (told > 12)
+        text << "; and " << told - 12 << " more";
+    return text.str();
+}
+
+void Worker::run(Launch& launch)
+{
+    for (Window& window : windows_)
+        window = {};
+    while (const std::optional<Dim3> block = launch.take()) {
+        cta_.start(launch, *block, stacks_);
+        while (!cta_.finished() && !launch.failed())
+            if (!cta_.step())
+                launch.fail(Fault::LaunchFailed, cta_.place(nullptr) + ": deadlock" + cta_.waits());
+    }
+}
+
+} // namespace emulator

@@ -1,0 +1,186 @@
+// Device and page-locked memory, copies and fills.
+#include "driver.hpp"
+#include <cstdlib>
+
+using namespace emulator;
+
+static uint8_t* host(CUdeviceptr address) { return reinterpret_cast<uint8_t*>(address - DeviceBias); }
+
+static CUresult check_range(Driver& driver, const char* what, CUdeviceptr address, size_t bytes)
+{
+    if (driver.memory->contains(address, bytes))
+        return CUDA_SUCCESS;
+    return driver.refuse(CUDA_ERROR_INVALID_VALUE,
+                         std::string(what) + " of " + std::to_string(bytes) + " bytes: " + driver.memory->describe(address));
+}
+
+static CUresult allocate(CUdeviceptr* address, size_t bytes)
+{
+    return call_driver([&](Driver& driver) {
+        if (bytes == 0)
+            return driver.refuse(CUDA_ERROR_INVALID_VALUE, "an allocation of no bytes");
+        *address = driver.memory->allocate(bytes);
+        return *address != 0 ? CUDA_SUCCESS
+                             : driver.refuse(CUDA_ERROR_OUT_OF_MEMORY, std::to_string(bytes) + " bytes do not fit into device memory");
+    });
+}
+
+static CUresult release(Driver& driver, CUdeviceptr address)
+{
+    if (address == 0 || driver.memory->release(address))
+        return CUDA_SUCCESS;
+    return driver.refuse(CUDA_ERROR_INVALID_VALUE, "freed an address that no allocation begins at");
+}
+
+CUDA_API cuMemGetInfo_v2(size_t* free, size_t* total)
+{
+    return call_driver([&](Driver& driver) {
+        *total = driver.memory->capacity();
+        *free = *total - driver.memory->used();
+        return CUDA_SUCCESS;
+    });
+}
+
+CUDA_API cuMemAlloc_v2(CUdeviceptr* address, size_t bytes)
+{
+    return call_driver([&](Driver& driver) { return driver.capturing() ? CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED : allocate(address, bytes); });
+}
+
+CUDA_API cuMemFree_v2(CUdeviceptr address)
+{
+    return call_driver([&](Driver& driver) {
+        return driver.capturing() ? CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED : release(driver, address);
+    });
+}
+
+CUDA_API cuMemAllocAsync(CUdeviceptr* address, size_t bytes, void* stream)
+{
+    return call_driver([&](Driver& driver) {
+        const Stream* s = driver.stream(stream);
+        return s == nullptr ? CUDA_ERROR_INVALID_HANDLE
+             : s->capture   ? driver.refuse(CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED, "allocations in a graph are not emulated")
+                            : allocate(address, bytes);
+    });
+}
+
+CUDA_API cuMemFreeAsync(CUdeviceptr address, void* stream)
+{
+    return call_driver([&](Driver& driver) { return driver.submit(stream, [&driver, address] { return release(driver, address); }); });
+}
+
+static int pool_object;
+
+CUDA_API cuDeviceGetDefaultMemPool(void** pool, CUdevice device)
+{
+    *pool = &pool_object;
+    return device == 0 ? CUDA_SUCCESS : CUDA_ERROR_INVALID_DEVICE;
+}
+
+CUDA_API cuMemPoolSetAttribute(void* pool, int, void* value)
+{
+    return pool == &pool_object && value != nullptr ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
+}
+
+CUDA_API cuMemPoolTrimTo(void* pool, size_t) { return pool == &pool_object ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE; }
+
+CUDA_API cuMemHostAlloc(void** address, size_t bytes, unsigned)
+{
+    return call_driver([&](Driver& driver) {
+        *address = std::aligned_alloc(4096, (bytes + 4095) / 4096 * 4096);
+        if (*address == nullptr)
+            return CUDA_ERROR_OUT_OF_MEMORY;
+        std::memset(*address, PoisonByte, bytes);
+        driver.host_blocks[*address] = bytes;
+        return CUDA_SUCCESS;
+    });
+}
+
+CUDA_API cuMemFreeHost(void* address)
+{
+    return call_driver([&](Driver& driver) {
+        if (driver.host_blocks.erase(address) == 0)
+            return driver.refuse(CUDA_ERROR_INVALID_VALUE, "freed host memory that cuMemHostAlloc did not give");
+        std::free(address);
+        return CUDA_SUCCESS;
+    });
+}
+
+static CUresult copy_in(Driver& driver, CUdeviceptr to, const void* from, size_t bytes)
+{
+    const CUresult range = check_range(driver, "copy to the device", to, bytes);
+    if (range == CUDA_SUCCESS)
+        std::memcpy(host(to), from, bytes);
+    return range;
+}
+
+static CUresult copy_out(Driver& driver, void* to, CUdeviceptr from, size_t bytes)
+{
+    const CUresult range = check_range(driver, "copy from the device", from, bytes);
+    if (range == CUDA_SUCCESS)
+        std::memcpy(to, host(from), bytes);
+    return range;
+}
+
+CUDA_API cuMemcpyHtoD_v2(CUdeviceptr to, const void* from, size_t bytes)
+{
+    return call_driver([&](Driver& driver) {
+        return driver.capturing() ? CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED : copy_in(driver, to, from, bytes);
+    });
+}
+
+CUDA_API cuMemcpyDtoH_v2(void* to, CUdeviceptr from, size_t bytes)
+{
+    return call_driver([&](Driver& driver) {
+        return driver.capturing() ? CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED : copy_out(driver, to, from, bytes);
+    });
+}
+
+CUDA_API cuMemcpyHtoDAsync_v2(CUdeviceptr to, const void* from, size_t bytes, void* stream)
+{
+    return call_driver([&](Driver& driver) { return driver.submit(stream, [=, &driver] { return copy_in(driver, to, from, bytes); }); });
+}
+
+CUDA_API cuMemcpyDtoHAsync_v2(void* to, CUdeviceptr from, size_t bytes, void* stream)
+{
+    return call_driver([&](Driver& driver) { return driver.submit(stream, [=, &driver] { return copy_out(driver, to, from, bytes); }); });
+}
+
+CUDA_API cuMemcpyDtoDAsync_v2(CUdeviceptr to, CUdeviceptr from, size_t bytes, void* stream)
+{
+    return call_driver([&](Driver& driver) {
+        return driver.submit(stream, [=, &driver] {
+            const CUresult range = check_range(driver, "copy on the device", to, bytes);
+            const CUresult source = check_range(driver, "copy on the device", from, bytes);
+            if (range == CUDA_SUCCESS && source == CUDA_SUCCESS)
+                std::memmove(host(to), host(from), bytes);
+            return range != CUDA_SUCCESS ? range : source;
+        });
+    });
+}
+
+CUDA_API cuMemsetD8Async(CUdeviceptr to, unsigned char value, size_t count, void* stream)
+{
+    return call_driver([&](Driver& driver) {
+        return driver.submit(stream, [=, &driver] {
+            const CUresult range = check_range(driver, "fill", to, count);
+            if (range == CUDA_SUCCESS)
+                std::memset(host(to), value, count);
+            return range;
+        });
+    });
+}
+
+CUDA_API cuMemsetD32Async(CUdeviceptr to, unsigned value, size_t count, void* stream)
+{
+    return call_driver([&](Driver& driver) {
+        if (to % 4 != 0)
+            return driver.refuse(CUDA_ERROR_INVALID_VALUE, "a fill of 32-bit words needs an address that is a multiple of 4");
+        return driver.submit(stream, [=, &driver] {
+            const CUresult range = check_range(driver, "fill", to, count * 4);
+            if (range == CUDA_SUCCESS)
+                for (size_t i = 0; i < count; ++i)
+                    std::memcpy(host(to) + 4 * i, &value, 4);
+            return range;
+        });
+    });
+}
