@@ -19,6 +19,11 @@ void Cta::start(Launch& launch, Dim3 block, StackPool& stacks)
     shared_.resize(launch.shared_bytes + SharedBase + 1024);
     arena_ = reinterpret_cast<uint8_t*>((reinterpret_cast<uintptr_t>(shared_.data()) + 1023) & ~uintptr_t{1023});
     std::memset(arena_ + SharedBase, PoisonByte, launch.shared_bytes);
+    writers_.assign((SharedBase + launch.shared_bytes) / 4 + 4, 0);
+    mbarriers_.clear();
+    bulk_copies_.clear();
+    pending_arrivals_ = 0;
+    warpgroups_.assign(static_cast<size_t>(launch.threads()) / 128, {});
     live_ = launch.threads();
     fibers_.resize(live_);
     const int warps = (live_ + 31) / 32;
@@ -38,19 +43,24 @@ void Cta::start(Launch& launch, Dim3 block, StackPool& stacks)
     last_warp_ = 0;
     static constexpr uint32_t Stickiness[] = {0, 230, 256};
     stickiness_ = Stickiness[random(3)];
+    static constexpr uint32_t Eagerness[] = {0, 8, 64};
+    eagerness_ = Eagerness[random(3)];
     until_preemption_ = 1 + static_cast<int32_t>(random(PreemptionPeriod));
     const Dim3 size = launch.block;
     for (int t = 0; t < live_; ++t) {
         Thread& thread = stacks.thread(t);
         const uint32_t i = static_cast<uint32_t>(t);
-        thread = {this, windows_, &until_preemption_, arena_, SharedBase + launch.shared_bytes, i,
+        thread = {this, windows_, &until_preemption_, arena_, writers_.data(), (i + 1) << WriterShift, SharedBase + launch.shared_bytes, i,
                   {i % size.x, i / size.x % size.y, i / size.x / size.y}, block, size, launch.grid};
         Fiber& fiber = fibers_[t];
         fiber.thread = &thread;
         fiber.stack = StackPool::prepare(thread, thread_main);
         fiber.state = State::Ready;
-        fiber.groups = 0;
+        fiber.groups = fiber.store_groups = fiber.product_groups = 0;
+        fiber.product_fence = false;
         fiber.copies.clear();
+        fiber.arrivals.clear();
+        fiber.stores.clear();
     }
 }
 
@@ -59,8 +69,13 @@ void Cta::thread_main()
     Cta& cta = *static_cast<Cta*>(current().executor);
     cta.launch_->kernel.run(cta.launch_->arguments);
     Fiber& fiber = cta.fibers_[cta.running_];
+    while (!fiber.arrivals.empty())
+        cta.arrive_after_copies(fiber, 0);
     while (!fiber.copies.empty())
         cta.finish(fiber, fiber.copies.size() - 1);
+    while (!fiber.stores.empty())
+        cta.finish_store(fiber, 0);
+    cta.check_products_waited();
     const uint32_t bit = 1u << (cta.running_ % 32);
     Warp& warp = cta.warp();
     for (const Rendezvous& pending : warp.pending)
@@ -82,7 +97,9 @@ bool Cta::step()
     for (size_t w = 0; w < warps_.size(); ++w)
         ready |= static_cast<uint32_t>(warps_[w].ready != 0) << w;
     if (ready == 0)
-        return false;
+        return progress();
+    if (random(256) < eagerness_)
+        progress();
     if (!(ready >> last_warp_ & 1) || random(256) >= stickiness_) {
         for (uint32_t skip = random(static_cast<uint32_t>(__builtin_popcount(ready))); skip > 0; --skip)
             ready &= ready - 1;
@@ -156,6 +173,17 @@ static std::string describe(const Site& site)
     return text;
 }
 
+static std::string describe(const Mbarrier& mbarrier)
+{
+    return "phase " + std::to_string(mbarrier.phase) + " lacks " + std::to_string(mbarrier.pending) + " of "
+         + std::to_string(mbarrier.count) + " arrivals and " + std::to_string(mbarrier.bytes) + " bytes";
+}
+
+void Cta::report(Fault fault, const Thread* thread, const Site& site, const std::string& text)
+{
+    launch_->fail(fault, place(thread) + ": " + describe(site) + ": " + text);
+}
+
 void Cta::fail(Fault fault, const Site& site, const char* format, ...)
 {
     {
@@ -164,7 +192,7 @@ void Cta::fail(Fault fault, const Site& site, const char* format, ...)
         va_start(values, format);
         std::vsnprintf(text, sizeof text, format, values);
         va_end(values);
-        launch_->fail(fault, place(fibers_[running_].thread) + ": " + describe(site) + ": " + text);
+        report(fault, fibers_[running_].thread, site, text);
     }
     leave();
     __builtin_unreachable();
@@ -190,8 +218,12 @@ std::string Cta::waits() const
             text << "; warp " << w << " lanes 0x" << std::hex << same << " wait at " << describe(first.site);
             if (first.state == State::AtBarrier)
                 text << " (barrier " << std::dec << first.lanes << ")";
-            else
+            else if (first.state == State::AtMbarrier)
+                text << " (mbarrier at 0x" << first.lanes << ", " << std::dec << describe(mbarriers_.at(first.lanes)) << ")";
+            else if (first.state == State::AtCollective)
                 text << " (for lanes 0x" << first.lanes << ")";
+            else
+                text << " (for their warpgroup)";
             text << std::dec;
         }
     if (told > 12)

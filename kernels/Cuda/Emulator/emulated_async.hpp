@@ -10,7 +10,7 @@ inline void copy_async(uint32_t to, uint64_t from, int size, int bytes, const ch
     Thread& thread = current();
     if (bytes < 0 || bytes > size)
         thread.executor->fail(Fault::IllegalInstruction, site, "copies %d bytes of %d", bytes, size);
-    shared_address(to, size, size, site);
+    shared_address(to, size, size, Access::Write, site);
     if (from % size != 0)
         thread.executor->fail(Fault::MisalignedAddress, site, "global address 0x%llx is not a multiple of %d",
                               static_cast<unsigned long long>(from), size);

@@ -30,7 +30,7 @@ void matrices(uint32_t* registers, uint32_t address, const char* operation, cons
     MatrixRow operand{registers, nullptr};
     const Site site{operation, file, line};
     if (lane_index() < 8 * Matrices)
-        operand.row = shared_address(address, 16, 16, site);
+        operand.row = shared_address(address, 16, 16, Store ? Access::Write : Access::Read, site);
     current().executor->warp_collective(FULL_MASK, site, move_matrices<Matrices, Transposed, Store>, &operand);
 }
 

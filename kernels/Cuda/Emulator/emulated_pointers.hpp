@@ -25,9 +25,9 @@ struct GlobalSpace {
 
 struct SharedSpace {
     using Address = uint32_t;
-    static uint8_t* check(Address address, uint32_t bytes, uint32_t alignment, Access, const Site& site)
+    static uint8_t* check(Address address, uint32_t bytes, uint32_t alignment, Access access, const Site& site)
     {
-        return shared_address(address, bytes, alignment, site);
+        return shared_address(address, bytes, alignment, access, site);
     }
 };
 

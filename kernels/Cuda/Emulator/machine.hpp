@@ -23,6 +23,11 @@ struct Site {
     int line;
 };
 
+inline bool same(const Site& a, const Site& b)
+{
+    return a.line == b.line && std::strcmp(a.operation, b.operation) == 0 && (a.file == b.file || std::strcmp(a.file, b.file) == 0);
+}
+
 // The error codes of the driver API that a kernel can cause.
 enum class Fault { IllegalAddress = 700, Assert = 710, MisalignedAddress = 716, IllegalInstruction = 715, LaunchFailed = 719 };
 
@@ -34,6 +39,37 @@ struct Dim3 {
 
 // The operation of a warp or warpgroup, carried out once by the lane that arrives last. operands[lane] is null outside `lanes`.
 using GroupOperation = void (*)(void* const* operands, uint32_t lanes);
+
+// Shared memory as bulk copies and wgmma see it.
+class AsyncView {
+public:
+    // Sixteen bytes.
+    virtual const uint8_t* read(uint32_t address) = 0;
+
+protected:
+    ~AsyncView() = default;
+};
+
+struct Product;
+using MultiplyGroup = void (*)(const Product& product, uint32_t* accumulators, AsyncView& view);
+
+// A thread's part of a wgmma product. a is null when A lies in shared memory.
+struct ProductPart {
+    void* d;
+    const uint32_t* a;
+    uint64_t descriptor_a, descriptor_b;
+    int registers;
+    bool transpose_b, accumulate;
+    MultiplyGroup multiply;
+};
+
+// The product of a warpgroup: accumulators are [thread][register].
+struct Product {
+    const uint32_t* a[128];
+    uint64_t descriptor_a, descriptor_b;
+    bool transpose_b, accumulate;
+    MultiplyGroup multiply;
+};
 
 // A stretch of device memory that was looked up before.
 struct Window {
@@ -52,6 +88,23 @@ public:
     virtual void copy_async(uint32_t to, uint64_t from, uint32_t bytes, uint32_t source_bytes, const Site& site) = 0;
     virtual void copy_async_commit() = 0;
     virtual void copy_async_wait(int groups) = 0;
+    virtual void mbarrier_init(uint32_t address, int count, const Site& site) = 0;
+    virtual void mbarrier_invalidate(uint32_t address, const Site& site) = 0;
+    // expected: bytes beside the arrival.
+    virtual void mbarrier_arrive(uint32_t address, int expected, const Site& site) = 0;
+    virtual bool mbarrier_test(uint32_t address, uint32_t parity, const Site& site) = 0;
+    virtual void mbarrier_wait(uint32_t address, uint32_t parity, const Site& site) = 0;
+    virtual void fence_mbarrier_init() = 0;
+    virtual void copy_async_arrive(uint32_t address, const Site& site) = 0;
+    virtual void copy_bulk(uint32_t to, uint64_t from, uint32_t bytes, uint32_t mbarrier, const Site& site) = 0;
+    virtual void store_bulk(uint64_t to, uint32_t from, uint32_t bytes, const Site& site) = 0;
+    virtual void store_bulk_commit() = 0;
+    virtual void store_bulk_wait(int groups) = 0;
+    virtual void fence_async_proxy() = 0;
+    virtual void multiply_async(const ProductPart& part, const Site& site) = 0;
+    virtual void multiply_fence(const Site& site) = 0;
+    virtual void multiply_commit() = 0;
+    virtual void multiply_wait(int groups, const Site& site) = 0;
     [[noreturn]] virtual void fail(Fault fault, const Site& site, const char* format, ...) = 0;
 
 protected:
@@ -63,6 +116,8 @@ struct Thread {
     Window* windows;
     int32_t* until_preemption; // memory accesses
     uint8_t* shared; // of address 0
+    uint32_t* shared_writers; // of address 0, one for four bytes: who wrote them since it last fenced the asynchronous proxy
+    uint32_t writer;          // this thread and its number of fences
     uint32_t shared_end;
     uint32_t linear; // index in the CTA
     Dim3 index, block, block_size, grid_size;
@@ -104,7 +159,8 @@ inline uint8_t* global_address(uint64_t address, uint32_t bytes, uint32_t alignm
     return reinterpret_cast<uint8_t*>(address - DeviceBias);
 }
 
-inline uint8_t* shared_address(uint32_t address, uint32_t bytes, uint32_t alignment, const Site& site)
+// Checked likewise. A write is noted for the check of the asynchronous proxy.
+inline uint8_t* shared_address(uint32_t address, uint32_t bytes, uint32_t alignment, Access access, const Site& site)
 {
     Thread& thread = current();
     count_access(thread);
@@ -113,6 +169,9 @@ inline uint8_t* shared_address(uint32_t address, uint32_t bytes, uint32_t alignm
     if (address < SharedBase || address > thread.shared_end || address + bytes > thread.shared_end)
         thread.executor->fail(Fault::IllegalAddress, site, "%u bytes at shared address 0x%x; the CTA's shared memory is 0x%x..0x%x",
                               bytes, address, SharedBase, thread.shared_end);
+    if (access != Access::Read)
+        for (uint32_t word = address / 4; word < (address + bytes + 3) / 4; ++word)
+            thread.shared_writers[word] = thread.writer;
     return thread.shared + address;
 }
 

@@ -1,12 +1,7 @@
-// Collectives, barriers and asynchronous copies of a CTA.
+// Collectives and barriers of a CTA.
 #include "cta.hpp"
 
 namespace emulator {
-
-static bool same(const Site& a, const Site& b)
-{
-    return a.line == b.line && std::strcmp(a.operation, b.operation) == 0 && (a.file == b.file || std::strcmp(a.file, b.file) == 0);
-}
 
 // Two collectives that wait for each other's lanes never end: the warp has diverged.
 void Cta::check_divergence(const Warp& warp, const Rendezvous& joined, const Site& site)
@@ -83,36 +78,6 @@ void Cta::barrier(int id, int threads, bool wait_for_it, const Site& site)
         warp.at_barrier |= 1u << (running_ % 32);
         wait(State::AtBarrier, site, static_cast<uint32_t>(id));
     }
-}
-
-void Cta::copy_async(uint32_t to, uint64_t from, uint32_t bytes, uint32_t source_bytes, const Site&)
-{
-    std::memset(arena_ + to, PoisonByte, bytes);
-    Fiber& fiber = fibers_[running_];
-    fiber.copies.push_back({to, from, bytes, source_bytes, fiber.groups});
-    if (random(8) == 0)
-        finish(fiber, random(static_cast<uint32_t>(fiber.copies.size())));
-}
-
-void Cta::copy_async_commit() { ++fibers_[running_].groups; }
-
-void Cta::copy_async_wait(int groups)
-{
-    Fiber& fiber = fibers_[running_];
-    for (size_t i = fiber.copies.size(); i-- > 0;)
-        if (fiber.copies[i].group + static_cast<uint64_t>(groups) < fiber.groups)
-            finish(fiber, i);
-}
-
-// Carries a copy out and forgets it.
-void Cta::finish(Fiber& fiber, size_t copy)
-{
-    const AsyncCopy c = fiber.copies[copy];
-    fiber.copies[copy] = fiber.copies.back();
-    fiber.copies.pop_back();
-    if (c.source_bytes > 0)
-        std::memcpy(arena_ + c.to, reinterpret_cast<const void*>(c.from - DeviceBias), c.source_bytes);
-    std::memset(arena_ + c.to + c.source_bytes, 0, c.bytes - c.source_bytes);
 }
 
 } // namespace emulator

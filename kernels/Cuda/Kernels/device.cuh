@@ -63,3 +63,5 @@ struct e4m3 { uint8_t bits; };
 #include "warp.cuh"
 #include "mma.cuh"
 #include "async.cuh"
+#include "mbarrier.cuh"
+#include "wgmma.cuh"
