@@ -1,4 +1,5 @@
 using System.Buffers.Binary;
+using System.Runtime.Intrinsics.X86;
 using LlamaServe.Kernels.Cuda.Driver;
 
 namespace LlamaServe.Kernels.Cuda.Compilation;
@@ -11,7 +12,11 @@ internal sealed class HostCompiler : KernelCompiler
 {
     private const string DriverLibrary = "libllamaserve_emulated_cuda.so";
 
-    private static readonly string[] CommonOptions = ["-std=c++17", "-O2", "-fPIC", "-shared", "-DLLAMASERVE_EMULATED"];
+    // As the device computes: integers wrap, and only what the source calls fused is. A module can be unloaded: no unique symbols.
+    private static readonly string[] CommonOptions =
+    [
+        "-std=c++17", "-O2", "-fPIC", "-shared", "-fno-semantic-interposition", "-fno-gnu-unique", "-fwrapv", "-ffp-contract=off", "-DLLAMASERVE_EMULATED",
+    ];
 
     private readonly string _command;
     private readonly string _folder;
@@ -34,7 +39,10 @@ internal sealed class HostCompiler : KernelCompiler
 
     private static ReadOnlySpan<byte> Magic => "LSEMUIMG"u8;
 
-    public override IReadOnlyList<string> Options(GpuArchitecture architecture) => [.. CommonOptions, $"-D__CUDA_ARCH__={ArchitectureMacro(architecture)}"];
+    // Fused multiply-adds and half-precision conversions are functions of the C library without these instructions.
+    private static IEnumerable<string> Instructions => Avx2.IsSupported && Fma.IsSupported ? ["-march=x86-64-v3"] : [];
+
+    public override IReadOnlyList<string> Options(GpuArchitecture architecture) => [.. CommonOptions, .. Instructions, .. ArchitectureMacros(architecture)];
 
     public override CompiledKernels Compile(KernelSources sources, string unit, GpuArchitecture architecture)
     {
@@ -66,11 +74,11 @@ internal sealed class HostCompiler : KernelCompiler
     }
 
     // What nvcc would define: units choose their path by it.
-    private static int ArchitectureMacro(GpuArchitecture architecture) => architecture switch
+    private static string[] ArchitectureMacros(GpuArchitecture architecture) => architecture switch
     {
-        GpuArchitecture.Sm80 => 800,
-        GpuArchitecture.Sm89 => 890,
-        GpuArchitecture.Sm90a => 900,
+        GpuArchitecture.Sm80 => ["-D__CUDA_ARCH__=800"],
+        GpuArchitecture.Sm89 => ["-D__CUDA_ARCH__=890"],
+        GpuArchitecture.Sm90a => ["-D__CUDA_ARCH__=900", "-D__CUDA_ARCH_FEAT_SM90_ALL"],
         _ => throw new ArgumentOutOfRangeException(nameof(architecture)),
     };
 
@@ -81,7 +89,7 @@ internal sealed class HostCompiler : KernelCompiler
         string[] arguments =
         [
             .. options, "-Wall", "-Werror", "-Wno-unknown-pragmas", "-I", folder, "-x", "c++",
-            .. units.Select(unit => Path.Combine(folder, unit)), "-o", output, "-lpthread",
+            .. units.Select(unit => Path.Combine(folder, unit)), "-o", output, "-lpthread", "-ldl",
         ];
         try
         {
