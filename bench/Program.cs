@@ -6,6 +6,7 @@ using LlamaServe.Bench.Micro;
 using LlamaServe.Bench.Models;
 using LlamaServe.Bench.Peers;
 using LlamaServe.Bench.Products;
+using LlamaServe.Bench.Serving;
 using LlamaServe.Bench.Training;
 using LlamaServe.Kernels.Cuda.Compilation;
 using LlamaServe.Kernels.Cuda.Driver;
@@ -18,6 +19,7 @@ RootCommand root = new("LlamaServe's measurements and the training of its bundle
     MachineCommand.Create(),
     MatMulCommand.Create(),
     MakeModelCommand.Create(),
+    MemoryCommand.Create(),
     MicroCommand.Create(),
     PeersCommand.Create(),
     TrainCommand.Create(),

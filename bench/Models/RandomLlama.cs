@@ -19,6 +19,9 @@ internal sealed class RandomLlama(LlamaShape shape, WeightFormat format, ulong s
     /// <summary>Number of parameters.</summary>
     public long ParameterCount => Tensors().Sum(tensor => tensor.ElementCount);
 
+    /// <summary>Bytes of all tensors as stored.</summary>
+    public long ByteCount => Tensors().Sum(tensor => tensor.ByteCount);
+
     /// <summary>Writes the model to <paramref name="path"/>; a file of that name never holds half a model.</summary>
     /// <exception cref="ArgumentException">The shape makes no model, or the format does not fit it.</exception>
     public void Save(string path)
