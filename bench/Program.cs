@@ -22,6 +22,7 @@ RootCommand root = new("LlamaServe's measurements and the training of its bundle
     MemoryCommand.Create(),
     MicroCommand.Create(),
     PeersCommand.Create(),
+    StartCommand.Create(),
     TrainCommand.Create(),
 };
 

@@ -19,6 +19,9 @@ internal sealed class ModelRunner : IModelRunner
     private readonly SamplingBatch _sampling;
     private readonly int _blockSize;
 
+    /// <summary>Tokens of the prompt that warms up: a whole tile of the CPU's matrix kernels.</summary>
+    private const int WarmUpTokens = 8;
+
     /// <summary>Sizes and makes the KV cache and all buffers of a step.</summary>
     /// <param name="model">Owned from here on, its backend too.</param>
     public ModelRunner(LoadedModel model, EngineOptions options)
@@ -35,6 +38,7 @@ internal sealed class ModelRunner : IModelRunner
         _batch = new ForwardBatch(options.TokenBudget, options.MaxSequences, (context + _blockSize - 1) / _blockSize);
         _sampling = new SamplingBatch(logitsRows);
         Capacity = new RunnerCapacity(_decoder.Config.VocabularySize, context, blocks, model.Defaults.EosTokenIds);
+        WarmUp(Math.Min(WarmUpTokens, Math.Min(context - 1, options.TokenBudget)));
     }
 
     public RunnerCapacity Capacity { get; }
@@ -61,6 +65,32 @@ internal sealed class ModelRunner : IModelRunner
         _cache.Dispose();
         _model.Dispose();
         _backend.Dispose();
+    }
+
+    /// <summary>
+    /// Prefills a prompt, samples, and decodes one token, so that the first request does not wait for code to be compiled
+    /// and kernels to be made. What it leaves in the KV cache belongs to no sequence.
+    /// </summary>
+    private void WarmUp(int promptTokens)
+    {
+        // All of it in block 0: what the tokens attend to is of no account.
+        int[] ids = new int[promptTokens];
+        int[] blockTable = new int[promptTokens / _blockSize + 1];
+        SamplingRow row = new() { Temperature = 1, TopP = 1, RepetitionPenalty = 1, TargetId = -1, Tokens = ids, PromptLength = ids.Length };
+        Step(ids, 0, row);
+        Step([0], promptTokens, row with { TopK = 40, TopP = 0.95f, RepetitionPenalty = 1.1f });
+
+        void Step(ReadOnlySpan<int> tokens, int position, in SamplingRow sampled)
+        {
+            _backend.ResetStep();
+            _batch.Clear();
+            _batch.Add(tokens, position, blockTable, _blockSize, logitsFrom: tokens.Length - 1);
+            Tensor logits = _decoder.Forward(_batch, _cache);
+            _sampling.Clear();
+            _sampling.Add(sampled);
+            _backend.Sample(logits, _sampling);
+            _sampling.Clear();
+        }
     }
 
     private void FillBatch(StepPlan plan)
