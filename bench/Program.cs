@@ -16,6 +16,7 @@ RootCommand root = new("LlamaServe's measurements and the training of its bundle
     AgreeCommand.Create(),
     CubinsCommand.Create(),
     FrontendCommand.Create(),
+    KernelTableCommand.Create(),
     MachineCommand.Create(),
     MatMulCommand.Create(),
     MakeModelCommand.Create(),

@@ -10,6 +10,9 @@ internal sealed unsafe class NvrtcApi(nint library)
     /// <summary>Names the library or its folder; nothing else is tried then.</summary>
     public const string EnvironmentVariable = "LLAMASERVE_NVRTC";
 
+    /// <summary>Where .ci/get-nvrtc unpacks it, in the cache.</summary>
+    public const string UnpackedFolder = "nvrtc/usr/lib/x86_64-linux-gnu";
+
     public const int Success = 0;
 
     public readonly delegate* unmanaged<int*, int*, int> Version = (delegate* unmanaged<int*, int*, int>)Export(library, "nvrtcVersion");
@@ -67,7 +70,9 @@ internal sealed unsafe class NvrtcApi(nint library)
             .Select(Environment.GetEnvironmentVariable)
             .OfType<string>()
             .Where(root => root.Length > 0);
-        return roots.Concat(OperatingSystem.IsWindows() ? [] : ["/usr/local/cuda", "/opt/cuda"]).Select(root => Path.Combine(root, subfolder));
+        return roots.Concat(OperatingSystem.IsWindows() ? [] : ["/usr/local/cuda", "/opt/cuda"])
+            .Select(root => Path.Combine(root, subfolder))
+            .Append(CacheFolder.Of(UnpackedFolder));
     }
 
     private static void* Export(nint library, string name) => (void*)NativeLibrary.GetExport(library, name);

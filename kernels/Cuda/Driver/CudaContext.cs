@@ -26,6 +26,7 @@ internal sealed unsafe class CudaContext : SafeHandle
     public CudaDevice Device { get; }
 
     /// <summary>Makes this the context of the calling thread. Costs well under a microsecond.</summary>
+    /// <exception cref="ObjectDisposedException">It is disposed, and so is everything that was created in it.</exception>
     public void SetCurrent()
     {
         ObjectDisposedException.ThrowIf(IsClosed, this);

@@ -28,6 +28,7 @@ public sealed class CudaException : Exception
     /// <param name="call">Source text of the failed call, "_api.MemAlloc(&amp;address, bytes)": its function names the entry point.</param>
     internal static unsafe CudaException Create(DriverApi api, CUResult result, string call)
     {
+        string? explanation = api.EmulatedLastError == null ? null : Marshal.PtrToStringUTF8((nint)api.EmulatedLastError());
         int end = call.IndexOf('(');
         byte* name = null, text = null;
         _ = api.GetErrorName(result, &name);
@@ -36,6 +37,6 @@ public sealed class CudaException : Exception
             $"cu{call[(call.LastIndexOf('.', end) + 1)..end]}",
             result,
             Marshal.PtrToStringUTF8((nint)name) ?? $"error {(int)result}",
-            Marshal.PtrToStringUTF8((nint)text) ?? "the driver has no text for it");
+            (Marshal.PtrToStringUTF8((nint)text) ?? "the driver has no text for it") + (string.IsNullOrEmpty(explanation) ? "" : $": {explanation}"));
     }
 }

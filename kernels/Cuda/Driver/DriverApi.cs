@@ -12,55 +12,109 @@ namespace LlamaServe.Kernels.Cuda.Driver;
 internal sealed unsafe class DriverApi(nint library)
 {
     public readonly delegate* unmanaged<uint, CUResult> Init = (delegate* unmanaged<uint, CUResult>)Export(library, "cuInit");
-    public readonly delegate* unmanaged<int*, CUResult> DeviceGetCount = (delegate* unmanaged<int*, CUResult>)Export(library, "cuDeviceGetCount");
-    public readonly delegate* unmanaged<int*, int, CUResult> DeviceGet = (delegate* unmanaged<int*, int, CUResult>)Export(library, "cuDeviceGet");
-    public readonly delegate* unmanaged<byte*, int, int, CUResult> DeviceGetName = (delegate* unmanaged<byte*, int, int, CUResult>)Export(library, "cuDeviceGetName");
-    public readonly delegate* unmanaged<int*, DeviceAttribute, int, CUResult> DeviceGetAttribute = (delegate* unmanaged<int*, DeviceAttribute, int, CUResult>)Export(library, "cuDeviceGetAttribute");
-    public readonly delegate* unmanaged<nuint*, int, CUResult> DeviceTotalMem = (delegate* unmanaged<nuint*, int, CUResult>)Export(library, "cuDeviceTotalMem_v2");
-    public readonly delegate* unmanaged<nint*, int, CUResult> DevicePrimaryCtxRetain = (delegate* unmanaged<nint*, int, CUResult>)Export(library, "cuDevicePrimaryCtxRetain");
-    public readonly delegate* unmanaged<int, CUResult> DevicePrimaryCtxRelease = (delegate* unmanaged<int, CUResult>)Export(library, "cuDevicePrimaryCtxRelease_v2");
-    public readonly delegate* unmanaged<nint, CUResult> CtxSetCurrent = (delegate* unmanaged<nint, CUResult>)Export(library, "cuCtxSetCurrent");
-    public readonly delegate* unmanaged<CUResult> CtxSynchronize = (delegate* unmanaged<CUResult>)Export(library, "cuCtxSynchronize");
-    public readonly delegate* unmanaged<nuint*, nuint*, CUResult> MemGetInfo = (delegate* unmanaged<nuint*, nuint*, CUResult>)Export(library, "cuMemGetInfo_v2");
-    public readonly delegate* unmanaged<DevicePtr*, nuint, CUResult> MemAlloc = (delegate* unmanaged<DevicePtr*, nuint, CUResult>)Export(library, "cuMemAlloc_v2");
-    public readonly delegate* unmanaged<DevicePtr, CUResult> MemFree = (delegate* unmanaged<DevicePtr, CUResult>)Export(library, "cuMemFree_v2");
-    public readonly delegate* unmanaged<DevicePtr*, nuint, nint, CUResult> MemAllocAsync = (delegate* unmanaged<DevicePtr*, nuint, nint, CUResult>)Export(library, "cuMemAllocAsync");
-    public readonly delegate* unmanaged<DevicePtr, nint, CUResult> MemFreeAsync = (delegate* unmanaged<DevicePtr, nint, CUResult>)Export(library, "cuMemFreeAsync");
-    public readonly delegate* unmanaged<void**, nuint, uint, CUResult> MemHostAlloc = (delegate* unmanaged<void**, nuint, uint, CUResult>)Export(library, "cuMemHostAlloc");
-    public readonly delegate* unmanaged<void*, CUResult> MemFreeHost = (delegate* unmanaged<void*, CUResult>)Export(library, "cuMemFreeHost");
-    public readonly delegate* unmanaged<DevicePtr, void*, nuint, CUResult> MemcpyHtoD = (delegate* unmanaged<DevicePtr, void*, nuint, CUResult>)Export(library, "cuMemcpyHtoD_v2");
-    public readonly delegate* unmanaged<void*, DevicePtr, nuint, CUResult> MemcpyDtoH = (delegate* unmanaged<void*, DevicePtr, nuint, CUResult>)Export(library, "cuMemcpyDtoH_v2");
-    public readonly delegate* unmanaged<DevicePtr, void*, nuint, nint, CUResult> MemcpyHtoDAsync = (delegate* unmanaged<DevicePtr, void*, nuint, nint, CUResult>)Export(library, "cuMemcpyHtoDAsync_v2");
-    public readonly delegate* unmanaged<void*, DevicePtr, nuint, nint, CUResult> MemcpyDtoHAsync = (delegate* unmanaged<void*, DevicePtr, nuint, nint, CUResult>)Export(library, "cuMemcpyDtoHAsync_v2");
-    public readonly delegate* unmanaged<DevicePtr, DevicePtr, nuint, nint, CUResult> MemcpyDtoDAsync = (delegate* unmanaged<DevicePtr, DevicePtr, nuint, nint, CUResult>)Export(library, "cuMemcpyDtoDAsync_v2");
-    public readonly delegate* unmanaged<DevicePtr, byte, nuint, nint, CUResult> MemsetD8Async = (delegate* unmanaged<DevicePtr, byte, nuint, nint, CUResult>)Export(library, "cuMemsetD8Async");
-    public readonly delegate* unmanaged<DevicePtr, uint, nuint, nint, CUResult> MemsetD32Async = (delegate* unmanaged<DevicePtr, uint, nuint, nint, CUResult>)Export(library, "cuMemsetD32Async");
-    public readonly delegate* unmanaged<nint*, uint, CUResult> StreamCreate = (delegate* unmanaged<nint*, uint, CUResult>)Export(library, "cuStreamCreate");
-    public readonly delegate* unmanaged<nint, CUResult> StreamDestroy = (delegate* unmanaged<nint, CUResult>)Export(library, "cuStreamDestroy_v2");
-    public readonly delegate* unmanaged<nint, CUResult> StreamSynchronize = (delegate* unmanaged<nint, CUResult>)Export(library, "cuStreamSynchronize");
-    public readonly delegate* unmanaged<nint, CUResult> StreamQuery = (delegate* unmanaged<nint, CUResult>)Export(library, "cuStreamQuery");
-    public readonly delegate* unmanaged<nint, nint, uint, CUResult> StreamWaitEvent = (delegate* unmanaged<nint, nint, uint, CUResult>)Export(library, "cuStreamWaitEvent");
-    public readonly delegate* unmanaged<nint, uint, CUResult> StreamBeginCapture = (delegate* unmanaged<nint, uint, CUResult>)Export(library, "cuStreamBeginCapture_v2");
-    public readonly delegate* unmanaged<nint, nint*, CUResult> StreamEndCapture = (delegate* unmanaged<nint, nint*, CUResult>)Export(library, "cuStreamEndCapture");
-    public readonly delegate* unmanaged<nint*, uint, CUResult> EventCreate = (delegate* unmanaged<nint*, uint, CUResult>)Export(library, "cuEventCreate");
-    public readonly delegate* unmanaged<nint, nint, CUResult> EventRecord = (delegate* unmanaged<nint, nint, CUResult>)Export(library, "cuEventRecord");
-    public readonly delegate* unmanaged<nint, CUResult> EventSynchronize = (delegate* unmanaged<nint, CUResult>)Export(library, "cuEventSynchronize");
-    public readonly delegate* unmanaged<nint, CUResult> EventQuery = (delegate* unmanaged<nint, CUResult>)Export(library, "cuEventQuery");
-    public readonly delegate* unmanaged<float*, nint, nint, CUResult> EventElapsedTime = (delegate* unmanaged<float*, nint, nint, CUResult>)Export(library, "cuEventElapsedTime");
-    public readonly delegate* unmanaged<nint, CUResult> EventDestroy = (delegate* unmanaged<nint, CUResult>)Export(library, "cuEventDestroy_v2");
-    public readonly delegate* unmanaged<nint*, void*, CUResult> ModuleLoadData = (delegate* unmanaged<nint*, void*, CUResult>)Export(library, "cuModuleLoadData");
-    public readonly delegate* unmanaged<nint, CUResult> ModuleUnload = (delegate* unmanaged<nint, CUResult>)Export(library, "cuModuleUnload");
-    public readonly delegate* unmanaged<nint*, nint, byte*, CUResult> ModuleGetFunction = (delegate* unmanaged<nint*, nint, byte*, CUResult>)Export(library, "cuModuleGetFunction");
-    public readonly delegate* unmanaged<nint, FunctionAttribute, int, CUResult> FuncSetAttribute = (delegate* unmanaged<nint, FunctionAttribute, int, CUResult>)Export(library, "cuFuncSetAttribute");
-    public readonly delegate* unmanaged<int*, FunctionAttribute, nint, CUResult> FuncGetAttribute = (delegate* unmanaged<int*, FunctionAttribute, nint, CUResult>)Export(library, "cuFuncGetAttribute");
-    public readonly delegate* unmanaged<int*, nint, int, nuint, CUResult> OccupancyMaxActiveBlocksPerMultiprocessor = (delegate* unmanaged<int*, nint, int, nuint, CUResult>)Export(library, "cuOccupancyMaxActiveBlocksPerMultiprocessor");
-    public readonly delegate* unmanaged<LaunchConfig*, nint, void**, void**, CUResult> LaunchKernelEx = (delegate* unmanaged<LaunchConfig*, nint, void**, void**, CUResult>)Export(library, "cuLaunchKernelEx");
-    public readonly delegate* unmanaged<nint*, nint, ulong, CUResult> GraphInstantiateWithFlags = (delegate* unmanaged<nint*, nint, ulong, CUResult>)Export(library, "cuGraphInstantiateWithFlags");
-    public readonly delegate* unmanaged<nint, nint, CUResult> GraphLaunch = (delegate* unmanaged<nint, nint, CUResult>)Export(library, "cuGraphLaunch");
-    public readonly delegate* unmanaged<nint, CUResult> GraphDestroy = (delegate* unmanaged<nint, CUResult>)Export(library, "cuGraphDestroy");
-    public readonly delegate* unmanaged<nint, CUResult> GraphExecDestroy = (delegate* unmanaged<nint, CUResult>)Export(library, "cuGraphExecDestroy");
-    public readonly delegate* unmanaged<CUResult, byte**, CUResult> GetErrorName = (delegate* unmanaged<CUResult, byte**, CUResult>)Export(library, "cuGetErrorName");
-    public readonly delegate* unmanaged<CUResult, byte**, CUResult> GetErrorString = (delegate* unmanaged<CUResult, byte**, CUResult>)Export(library, "cuGetErrorString");
+    public readonly delegate* unmanaged<int*, CUResult> DeviceGetCount =
+        (delegate* unmanaged<int*, CUResult>)Export(library, "cuDeviceGetCount");
+    public readonly delegate* unmanaged<int*, int, CUResult> DeviceGet =
+        (delegate* unmanaged<int*, int, CUResult>)Export(library, "cuDeviceGet");
+    public readonly delegate* unmanaged<byte*, int, int, CUResult> DeviceGetName =
+        (delegate* unmanaged<byte*, int, int, CUResult>)Export(library, "cuDeviceGetName");
+    public readonly delegate* unmanaged<int*, DeviceAttribute, int, CUResult> DeviceGetAttribute =
+        (delegate* unmanaged<int*, DeviceAttribute, int, CUResult>)Export(library, "cuDeviceGetAttribute");
+    public readonly delegate* unmanaged<nuint*, int, CUResult> DeviceTotalMem =
+        (delegate* unmanaged<nuint*, int, CUResult>)Export(library, "cuDeviceTotalMem_v2");
+    public readonly delegate* unmanaged<nint*, int, CUResult> DevicePrimaryCtxRetain =
+        (delegate* unmanaged<nint*, int, CUResult>)Export(library, "cuDevicePrimaryCtxRetain");
+    public readonly delegate* unmanaged<int, CUResult> DevicePrimaryCtxRelease =
+        (delegate* unmanaged<int, CUResult>)Export(library, "cuDevicePrimaryCtxRelease_v2");
+    public readonly delegate* unmanaged<nint, CUResult> CtxSetCurrent =
+        (delegate* unmanaged<nint, CUResult>)Export(library, "cuCtxSetCurrent");
+    public readonly delegate* unmanaged<CUResult> CtxSynchronize =
+        (delegate* unmanaged<CUResult>)Export(library, "cuCtxSynchronize");
+    public readonly delegate* unmanaged<nuint*, nuint*, CUResult> MemGetInfo =
+        (delegate* unmanaged<nuint*, nuint*, CUResult>)Export(library, "cuMemGetInfo_v2");
+    public readonly delegate* unmanaged<DevicePtr*, nuint, CUResult> MemAlloc =
+        (delegate* unmanaged<DevicePtr*, nuint, CUResult>)Export(library, "cuMemAlloc_v2");
+    public readonly delegate* unmanaged<DevicePtr, CUResult> MemFree =
+        (delegate* unmanaged<DevicePtr, CUResult>)Export(library, "cuMemFree_v2");
+    public readonly delegate* unmanaged<DevicePtr*, nuint, nint, CUResult> MemAllocAsync =
+        (delegate* unmanaged<DevicePtr*, nuint, nint, CUResult>)Export(library, "cuMemAllocAsync");
+    public readonly delegate* unmanaged<DevicePtr, nint, CUResult> MemFreeAsync =
+        (delegate* unmanaged<DevicePtr, nint, CUResult>)Export(library, "cuMemFreeAsync");
+    public readonly delegate* unmanaged<void**, nuint, uint, CUResult> MemHostAlloc =
+        (delegate* unmanaged<void**, nuint, uint, CUResult>)Export(library, "cuMemHostAlloc");
+    public readonly delegate* unmanaged<void*, CUResult> MemFreeHost =
+        (delegate* unmanaged<void*, CUResult>)Export(library, "cuMemFreeHost");
+    public readonly delegate* unmanaged<DevicePtr, void*, nuint, CUResult> MemcpyHtoD =
+        (delegate* unmanaged<DevicePtr, void*, nuint, CUResult>)Export(library, "cuMemcpyHtoD_v2");
+    public readonly delegate* unmanaged<void*, DevicePtr, nuint, CUResult> MemcpyDtoH =
+        (delegate* unmanaged<void*, DevicePtr, nuint, CUResult>)Export(library, "cuMemcpyDtoH_v2");
+    public readonly delegate* unmanaged<DevicePtr, void*, nuint, nint, CUResult> MemcpyHtoDAsync =
+        (delegate* unmanaged<DevicePtr, void*, nuint, nint, CUResult>)Export(library, "cuMemcpyHtoDAsync_v2");
+    public readonly delegate* unmanaged<void*, DevicePtr, nuint, nint, CUResult> MemcpyDtoHAsync =
+        (delegate* unmanaged<void*, DevicePtr, nuint, nint, CUResult>)Export(library, "cuMemcpyDtoHAsync_v2");
+    public readonly delegate* unmanaged<DevicePtr, DevicePtr, nuint, nint, CUResult> MemcpyDtoDAsync =
+        (delegate* unmanaged<DevicePtr, DevicePtr, nuint, nint, CUResult>)Export(library, "cuMemcpyDtoDAsync_v2");
+    public readonly delegate* unmanaged<DevicePtr, byte, nuint, nint, CUResult> MemsetD8Async =
+        (delegate* unmanaged<DevicePtr, byte, nuint, nint, CUResult>)Export(library, "cuMemsetD8Async");
+    public readonly delegate* unmanaged<DevicePtr, uint, nuint, nint, CUResult> MemsetD32Async =
+        (delegate* unmanaged<DevicePtr, uint, nuint, nint, CUResult>)Export(library, "cuMemsetD32Async");
+    public readonly delegate* unmanaged<nint*, uint, CUResult> StreamCreate =
+        (delegate* unmanaged<nint*, uint, CUResult>)Export(library, "cuStreamCreate");
+    public readonly delegate* unmanaged<nint, CUResult> StreamDestroy =
+        (delegate* unmanaged<nint, CUResult>)Export(library, "cuStreamDestroy_v2");
+    public readonly delegate* unmanaged<nint, CUResult> StreamSynchronize =
+        (delegate* unmanaged<nint, CUResult>)Export(library, "cuStreamSynchronize");
+    public readonly delegate* unmanaged<nint, CUResult> StreamQuery =
+        (delegate* unmanaged<nint, CUResult>)Export(library, "cuStreamQuery");
+    public readonly delegate* unmanaged<nint, nint, uint, CUResult> StreamWaitEvent =
+        (delegate* unmanaged<nint, nint, uint, CUResult>)Export(library, "cuStreamWaitEvent");
+    public readonly delegate* unmanaged<nint, uint, CUResult> StreamBeginCapture =
+        (delegate* unmanaged<nint, uint, CUResult>)Export(library, "cuStreamBeginCapture_v2");
+    public readonly delegate* unmanaged<nint, nint*, CUResult> StreamEndCapture =
+        (delegate* unmanaged<nint, nint*, CUResult>)Export(library, "cuStreamEndCapture");
+    public readonly delegate* unmanaged<nint*, uint, CUResult> EventCreate =
+        (delegate* unmanaged<nint*, uint, CUResult>)Export(library, "cuEventCreate");
+    public readonly delegate* unmanaged<nint, nint, CUResult> EventRecord =
+        (delegate* unmanaged<nint, nint, CUResult>)Export(library, "cuEventRecord");
+    public readonly delegate* unmanaged<nint, CUResult> EventSynchronize =
+        (delegate* unmanaged<nint, CUResult>)Export(library, "cuEventSynchronize");
+    public readonly delegate* unmanaged<nint, CUResult> EventQuery =
+        (delegate* unmanaged<nint, CUResult>)Export(library, "cuEventQuery");
+    public readonly delegate* unmanaged<float*, nint, nint, CUResult> EventElapsedTime =
+        (delegate* unmanaged<float*, nint, nint, CUResult>)Export(library, "cuEventElapsedTime");
+    public readonly delegate* unmanaged<nint, CUResult> EventDestroy =
+        (delegate* unmanaged<nint, CUResult>)Export(library, "cuEventDestroy_v2");
+    public readonly delegate* unmanaged<nint*, void*, CUResult> ModuleLoadData =
+        (delegate* unmanaged<nint*, void*, CUResult>)Export(library, "cuModuleLoadData");
+    public readonly delegate* unmanaged<nint, CUResult> ModuleUnload =
+        (delegate* unmanaged<nint, CUResult>)Export(library, "cuModuleUnload");
+    public readonly delegate* unmanaged<nint*, nint, byte*, CUResult> ModuleGetFunction =
+        (delegate* unmanaged<nint*, nint, byte*, CUResult>)Export(library, "cuModuleGetFunction");
+    public readonly delegate* unmanaged<nint, FunctionAttribute, int, CUResult> FuncSetAttribute =
+        (delegate* unmanaged<nint, FunctionAttribute, int, CUResult>)Export(library, "cuFuncSetAttribute");
+    public readonly delegate* unmanaged<int*, FunctionAttribute, nint, CUResult> FuncGetAttribute =
+        (delegate* unmanaged<int*, FunctionAttribute, nint, CUResult>)Export(library, "cuFuncGetAttribute");
+    public readonly delegate* unmanaged<int*, nint, int, nuint, CUResult> OccupancyMaxActiveBlocksPerMultiprocessor =
+        (delegate* unmanaged<int*, nint, int, nuint, CUResult>)Export(library, "cuOccupancyMaxActiveBlocksPerMultiprocessor");
+    public readonly delegate* unmanaged<LaunchConfig*, nint, void**, void**, CUResult> LaunchKernelEx =
+        (delegate* unmanaged<LaunchConfig*, nint, void**, void**, CUResult>)Export(library, "cuLaunchKernelEx");
+    public readonly delegate* unmanaged<nint*, nint, ulong, CUResult> GraphInstantiateWithFlags =
+        (delegate* unmanaged<nint*, nint, ulong, CUResult>)Export(library, "cuGraphInstantiateWithFlags");
+    public readonly delegate* unmanaged<nint, nint, CUResult> GraphLaunch =
+        (delegate* unmanaged<nint, nint, CUResult>)Export(library, "cuGraphLaunch");
+    public readonly delegate* unmanaged<nint, CUResult> GraphDestroy =
+        (delegate* unmanaged<nint, CUResult>)Export(library, "cuGraphDestroy");
+    public readonly delegate* unmanaged<nint, CUResult> GraphExecDestroy =
+        (delegate* unmanaged<nint, CUResult>)Export(library, "cuGraphExecDestroy");
+    public readonly delegate* unmanaged<CUResult, byte**, CUResult> GetErrorName =
+        (delegate* unmanaged<CUResult, byte**, CUResult>)Export(library, "cuGetErrorName");
+    public readonly delegate* unmanaged<CUResult, byte**, CUResult> GetErrorString =
+        (delegate* unmanaged<CUResult, byte**, CUResult>)Export(library, "cuGetErrorString");
+
+    /// <summary>The emulated driver's: what was wrong with the call that failed last. Null in NVIDIA's.</summary>
+    public readonly delegate* unmanaged<byte*> EmulatedLastError = NativeLibrary.TryGetExport(library, "llamaserve_emulated_last_error", out nint lastError)
+        ? (delegate* unmanaged<byte*>)lastError
+        : null;
 
     /// <summary>CUDA 12.0 in the driver's counting: the first with every entry point and launch attribute in use here.</summary>
     private const int OldestVersion = 12000;

@@ -54,6 +54,39 @@ public sealed class DriverApiTests
         Assert.That(exception.InnerException?.Message, Is.EqualTo("cuInit failed: error 803 (the driver has no text for it)"));
     }
 
+    [Test, Category(Toolchain.Emulated)]
+    public void A_gpu_of_an_older_generation_is_refused_by_name()
+    {
+        string library = Build(Version + WholeTable("return 0;", "DeviceGetCount", "DeviceGetName", "DeviceGetAttribute") + """
+            extern "C" int cuDeviceGetCount(int* count) { *count = 1; return 0; }
+            extern "C" int cuDeviceGetName(char* name, int, int) { name[0] = 'T'; name[1] = '4'; name[2] = 0; return 0; }
+            extern "C" int cuDeviceGetAttribute(int* value, int id, int) { *value = id == 75 ? 7 : 5; return 0; }
+            """);
+        Assert.That(
+            () => CudaDevice.Get(DriverApi.Load(library), 0),
+            Throws.TypeOf<CudaUnavailableException>().With.Message.EqualTo("T4 has compute capability 7.5; 8.0 (Ampere) or later is needed."));
+    }
+
+    [TestCase(8, 0, "sm_80")]
+    [TestCase(8, 6, "sm_80")]
+    [TestCase(8, 7, "sm_80")]
+    [TestCase(8, 9, "sm_89")]
+    [TestCase(9, 0, "sm_90a")]
+    [TestCase(10, 0, null)]
+    [TestCase(12, 0, null)]
+    public void A_gpu_gets_the_best_kernels_that_run_on_it(int major, int minor, string? architecture)
+    {
+        CudaDevice device = new(0, 0, "GPU", major, minor, 1, 1, 1, 1, 1);
+        if (architecture is null)
+        {
+            Assert.That(() => GpuArchitectures.Of(device), Throws.TypeOf<CudaUnavailableException>().With.Message.Contains($"{major}.{minor}"));
+        }
+        else
+        {
+            Assert.That(GpuArchitectures.Of(device).Name(), Is.EqualTo(architecture));
+        }
+    }
+
     [TestCase((int)CUResult.IllegalAddress, true)]
     [TestCase((int)CUResult.LaunchFailed, true)]
     [TestCase((int)CUResult.EccUncorrectable, true)]
@@ -66,8 +99,8 @@ public sealed class DriverApiTests
     private static string LoadFails(string path) => Assert.Throws<CudaUnavailableException>(() => DriverApi.Load(path))!.Message;
 
     /// <summary>Every other entry point, each with this body.</summary>
-    private static string WholeTable(string body) => string.Concat(typeof(DriverApi).GetFields()
-        .Where(field => field.FieldType.IsFunctionPointer)
+    private static string WholeTable(string body, params string[] but) => string.Concat(typeof(DriverApi).GetFields()
+        .Where(field => field.FieldType.IsFunctionPointer && !but.Contains(field.Name))
         .SelectMany(field => new[] { "", "_v2" }.Select(suffix => $"extern \"C\" int cu{field.Name}{suffix}() {{ {body} }}\n")));
 
     private string Build(string source)

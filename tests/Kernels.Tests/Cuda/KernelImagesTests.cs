@@ -42,7 +42,8 @@ public sealed class KernelImagesTests
     public void Units_and_architectures_have_images_of_their_own()
     {
         KernelImages images = Images(Sources);
-        Assert.That(new[] { images.Get("a.cu", Sm80), images.Get("b.cu", Sm80), images.Get("a.cu", GpuArchitecture.Sm89) }.Select(Encoding.UTF8.GetString).Distinct(), Has.Exactly(3).Items);
+        byte[][] all = [images.Get("a.cu", Sm80), images.Get("b.cu", Sm80), images.Get("a.cu", GpuArchitecture.Sm89)];
+        Assert.That(all.Select(Encoding.UTF8.GetString).Distinct(), Has.Exactly(3).Items);
     }
 
     [Test]

@@ -2,7 +2,6 @@ using System.Diagnostics;
 using System.Diagnostics.CodeAnalysis;
 using LlamaServe.Kernels.Cuda.Compilation;
 using LlamaServe.Kernels.Cuda.Driver;
-using LlamaServe.Testing;
 
 namespace LlamaServe.Kernels.Tests.Cuda;
 
@@ -15,7 +14,10 @@ internal static class Toolchain
     /// <summary>Compiled for GPUs, by NVRTC.</summary>
     public const string Compile = "CudaCompile";
 
-    /// <summary>Names of tools, separated by blanks, whose absence fails a test: "g++ nvrtc nvdisasm".</summary>
+    /// <summary>Runs on a GPU.</summary>
+    public const string Gpu = "Gpu";
+
+    /// <summary>Names of tools, separated by blanks, whose absence fails a test: "g++ nvrtc nvdisasm gpu".</summary>
     private const string RequiredVariable = "LLAMASERVE_REQUIRED_TOOLS";
 
     public static NvrtcCompiler RequireNvrtc()
@@ -42,22 +44,21 @@ internal static class Toolchain
         }
     }
 
-    /// <summary>The machine code of a cubin, by nvdisasm: beside NVRTC where .ci/get-nvrtc puts it, else in PATH.</summary>
-    public static string Disassemble(byte[] cubin)
+    public static IReadOnlyList<KernelCode> Disassemble(byte[] cubin)
     {
-        string beside = Path.GetFullPath(Path.Combine(Environment.GetEnvironmentVariable(NvrtcApi.EnvironmentVariable) ?? "", "../../bin/nvdisasm"));
-        string command = new[] { beside, "nvdisasm" }.FirstOrDefault(command => HostProcess.TryRun(command, ["--version"]) is { ExitCode: 0 })
-            ?? Missing<string>("nvdisasm", "nvdisasm is not here: the kernels' machine code is NOT checked (.ci/get-nvrtc fetches it)");
-        using TemporaryFolder folder = new();
-        string file = folder.File("kernels.cubin");
-        File.WriteAllBytes(file, cubin);
-        HostProcess? process = HostProcess.TryRun(command, ["-c", file]);
-        Assert.That(process?.ExitCode, Is.Zero, process?.Output);
-        return process!.Output;
+        try
+        {
+            return Disassembly.Of(cubin);
+        }
+        catch (CudaUnavailableException exception)
+        {
+            return Missing<IReadOnlyList<KernelCode>>("nvdisasm", $"{exception.Message} The kernels' machine code is NOT checked (.ci/get-nvrtc fetches it)");
+        }
     }
 
+    /// <summary>Ends the test: as failed where CI has to have the tool, else as skipped.</summary>
     [DoesNotReturn]
-    private static T Missing<T>(string tool, string reason)
+    public static T Missing<T>(string tool, string reason)
     {
         if ((Environment.GetEnvironmentVariable(RequiredVariable) ?? "").Split(' ').Contains(tool))
         {
