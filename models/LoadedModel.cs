@@ -16,6 +16,9 @@ public sealed class LoadedModel(string name, CausalLm model, Tokenizer tokenizer
 
     public GenerationDefaults Defaults { get; } = defaults;
 
+    /// <summary>Ids of added tokens beyond the rows of the embedding: none can be produced, and no request may have them.</summary>
+    public int IdsWithoutRow => Math.Max(0, Tokenizer.VocabularySize - Model.Config.VocabularySize);
+
     /// <summary>Bytes that the backend holds for the weights.</summary>
     public long WeightBytes => Model.WeightBytes;
 

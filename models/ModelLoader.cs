@@ -37,16 +37,29 @@ public static class ModelLoader
     private static LoadedModel Load(string name, Checkpoint checkpoint, Tokenizer tokenizer, IBackend backend, IProgress<LoadProgress>? progress)
     {
         int rows = checkpoint.Config.VocabularySize;
-        if (tokenizer.VocabularySize > rows)
-        {
-            throw new CheckpointException(name, $"the tokenizer has {tokenizer.VocabularySize} ids, the model only {rows}");
-        }
+        CheckIds(name, tokenizer, rows);
         GenerationDefaults defaults = checkpoint.Defaults;
-        if (defaults.EosTokenIds.Count == 0 && tokenizer.Special.Eos is int eos)
+        if (defaults.EosTokenIds.Count == 0 && tokenizer.Special.Eos is int eos && eos < rows)
         {
             defaults = defaults with { EosTokenIds = [eos] };
         }
         return new LoadedModel(name, checkpoint.Load(backend, progress), tokenizer, defaults);
+    }
+
+    // Fine-tuners add a padding token and leave the table as it is: nothing produces such an id, and requests cannot have it.
+    private static void CheckIds(string name, Tokenizer tokenizer, int rows)
+    {
+        if (tokenizer.OrdinarySize > rows)
+        {
+            throw new CheckpointException(name, $"the tokenizer has {tokenizer.OrdinarySize} ids without its added tokens, the model only {rows}");
+        }
+        foreach (int id in tokenizer.SurroundingIds)
+        {
+            if (id >= rows)
+            {
+                throw new CheckpointException(name, $"the tokenizer puts the id {id} around every text, the model has only {rows}");
+            }
+        }
     }
 
     // A folder's own name, or "organisation/model" in the Hugging Face cache, whose folders are named by hashes:

@@ -20,4 +20,7 @@ internal static partial class ServerLog
 
     [LoggerMessage(6, LogLevel.Critical, "The engine has failed for good; the server stops")]
     public static partial void EngineFailed(this ILogger logger);
+
+    [LoggerMessage(7, LogLevel.Warning, "{Model} has no row for the tokenizer's added ids {First} to {Last}; requests with them are refused")]
+    public static partial void IdsWithoutRow(this ILogger logger, string model, int first, int last);
 }

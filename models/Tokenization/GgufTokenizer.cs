@@ -1,4 +1,3 @@
-using System.Text;
 using LlamaServe.Models.Weights;
 
 namespace LlamaServe.Models.Tokenization;
@@ -50,7 +49,7 @@ internal static class GgufTokenizer
         }
         foreach (AddedToken token in added)
         {
-            builder.Add(token.Id, token.Content, Encoding.UTF8.GetBytes(token.Content), token.Special);
+            builder.Add(token);
         }
         Vocabulary vocabulary = builder.Build();
         GgufPreTokenizer preTokenizer = GgufPreTokenizer.Read(metadata, Prefix + "pre");

@@ -40,12 +40,17 @@ internal sealed class SentencePieces(string fileName)
         for (int id = 0; id < _pieces.Count; id++)
         {
             (string text, _, PieceKind kind) = _pieces[id];
+            if (kind == PieceKind.UserDefined)
+            {
+                builder.Add(new AddedToken(id, text, Special: false));
+                continue;
+            }
             byte[] bytes = kind is PieceKind.Normal or PieceKind.Byte ? spelling.Bytes(text) : Encoding.UTF8.GetBytes(text);
             builder.Add(id, text, bytes, special: kind is PieceKind.Control or PieceKind.Unknown);
         }
         foreach (AddedToken token in added)
         {
-            builder.Add(token.Id, token.Content, Encoding.UTF8.GetBytes(token.Content), token.Special);
+            builder.Add(token);
         }
         return builder.Build();
     }

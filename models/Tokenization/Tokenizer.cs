@@ -27,6 +27,12 @@ public sealed class Tokenizer
     /// <summary>One more than the largest id; a model may have more rows than that.</summary>
     public int VocabularySize => _vocabulary.Size;
 
+    /// <summary>One more than the largest id that text without special and added tokens may become.</summary>
+    public int OrdinarySize => _vocabulary.OrdinarySize;
+
+    /// <summary>What <see cref="Encode"/> puts around every text, unless told not to.</summary>
+    public IEnumerable<int> SurroundingIds => _prefix.Concat(_suffix);
+
     public SpecialTokens Special { get; }
 
     internal bool StripsLeadingSpace { get; }

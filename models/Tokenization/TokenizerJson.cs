@@ -1,4 +1,3 @@
-using System.Text;
 using System.Text.Json;
 using LlamaServe.Models.Weights;
 
@@ -75,7 +74,7 @@ internal static class TokenizerJson
         }
         foreach (AddedToken token in added)
         {
-            builder.Add(token.Id, token.Content, Encoding.UTF8.GetBytes(token.Content), token.Special);
+            builder.Add(token);
         }
         return builder.Build();
     }

@@ -1,5 +1,6 @@
 using System.Collections;
 using System.Runtime.InteropServices;
+using System.Text;
 
 namespace LlamaServe.Models.Tokenization;
 
@@ -17,11 +18,17 @@ internal sealed class Vocabulary
     private readonly byte[] _bytes;
     private readonly BitArray _special;
 
-    private Vocabulary(Dictionary<string, int> idOf, int[] begin, byte[] bytes, BitArray special) =>
+    private Vocabulary(Dictionary<string, int> idOf, int[] begin, byte[] bytes, BitArray special, int ordinarySize)
+    {
         (_idOf, _begin, _bytes, _special) = (idOf, begin, bytes, special);
+        OrdinarySize = ordinarySize;
+    }
 
     /// <summary>One more than the largest id.</summary>
     public int Size => _begin.Length - 1;
+
+    /// <summary>One more than the largest id that text without special and added tokens may become.</summary>
+    public int OrdinarySize { get; }
 
     /// <summary>The texts of all tokens as the files spell them.</summary>
     public IReadOnlyCollection<string> Texts => _idOf.Keys;
@@ -44,18 +51,24 @@ internal sealed class Vocabulary
     internal sealed class Builder
     {
         private readonly Dictionary<string, int> _idOf = [];
-        private readonly List<(byte[]? Bytes, bool Special)> _tokens = [];
+        private readonly List<(byte[]? Bytes, bool Special, bool Ordinary)> _tokens = [];
 
-        /// <summary>Adds a token, or replaces the one that has the id.</summary>
+        /// <summary>Adds a token that text becomes by merging, or a special one; replaces the one that has the id.</summary>
         /// <param name="id">From 0 to <see cref="MaxSize"/> − 1.</param>
-        public void Add(int id, string text, byte[] bytes, bool special)
+        public void Add(int id, string text, byte[] bytes, bool special) => Add(id, text, bytes, special, ordinary: !special);
+
+        /// <summary>Adds a token that is found in the text as a whole, or replaces the one that has the id.</summary>
+        public void Add(AddedToken token) =>
+            Add(token.Id, token.Content, Encoding.UTF8.GetBytes(token.Content), token.Special, ordinary: false);
+
+        private void Add(int id, string text, byte[] bytes, bool special, bool ordinary)
         {
             if (id >= _tokens.Count)
             {
                 CollectionsMarshal.SetCount(_tokens, id + 1);
             }
             _idOf.TryAdd(text, id);
-            _tokens[id] = (bytes, special);
+            _tokens[id] = (bytes, special, ordinary);
         }
 
         public Vocabulary Build()
@@ -69,7 +82,7 @@ internal sealed class Vocabulary
                 begin[id + 1] = begin[id] + (_tokens[id].Bytes?.Length ?? 0);
                 special[id] = _tokens[id].Special;
             }
-            return new Vocabulary(_idOf, begin, bytes, special);
+            return new Vocabulary(_idOf, begin, bytes, special, _tokens.FindLastIndex(token => token.Ordinary) + 1);
         }
     }
 }

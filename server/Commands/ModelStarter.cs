@@ -33,6 +33,10 @@ internal static class ModelStarter
             progress.End();
         }
         LoadedModel model = loaded!;
+        if (model.IdsWithoutRow > 0)
+        {
+            services.GetRequiredService<ILogger<HostedModel>>().IdsWithoutRow(model.Name, model.Model.Config.VocabularySize, model.Tokenizer.VocabularySize - 1);
+        }
         return new HostedModel(
             options.ModelName ?? model.Name, engine, model.Tokenizer, model.Model.Config, model.Defaults, model.Model.Backend.Description);
     }

@@ -77,15 +77,50 @@ public sealed class ModelLoaderTests
         });
     }
 
-    [Test]
-    public void A_tokenizer_with_more_ids_than_the_model_has_rows_is_refused()
+    [TestCase(258, 0)]
+    [TestCase(257, 1)]
+    [TestCase(256, 2)]
+    public void Added_tokens_may_be_more_than_the_model_has_rows(int rows, int idsWithoutRow)
     {
-        TinyModels.Create(TinyModel.Llama2 with { VocabularySize = 257 }, _folder.Path, seed: 1);
-        File.WriteAllText(_folder.File("generation_config.json"), """{"eos_token_id": 2}""");
+        TinyModels.Create(TinyModel.Llama2 with { VocabularySize = rows }, _folder.Path, seed: 1);
+
+        using LoadedModel model = ModelLoader.Load(_folder.Path, _backend);
+
+        Assert.That(model.IdsWithoutRow, Is.EqualTo(idsWithoutRow));
+        Assert.That(model.Defaults.EosTokenIds, Is.All.LessThan(rows));
+    }
+
+    [Test]
+    public void Ordinary_tokens_must_not_be_more_than_the_model_has_rows()
+    {
+        TinyModels.Create(TinyModel.Llama2 with { VocabularySize = 255 }, _folder.Path, seed: 1);
 
         CheckpointException? error = Assert.Throws<CheckpointException>(() => ModelLoader.Load(_folder.Path, _backend).Dispose());
 
-        Assert.That(error!.Message, Does.EndWith("the tokenizer has 258 ids, the model only 257"));
+        Assert.That(error!.Message, Does.EndWith("the tokenizer has 256 ids without its added tokens, the model only 255"));
+    }
+
+    [Test]
+    public void A_token_around_every_text_must_have_a_row()
+    {
+        TinyModels.Create(TinyModel.Llama2 with { VocabularySize = 256 }, _folder.Path, seed: 1);
+        File.WriteAllText(_folder.File("tokenizer_config.json"), """{"bos_token": "<|begin|>", "add_bos_token": true}""");
+
+        CheckpointException? error = Assert.Throws<CheckpointException>(() => ModelLoader.Load(_folder.Path, _backend).Dispose());
+
+        Assert.That(error!.Message, Does.EndWith("the tokenizer puts the id 256 around every text, the model has only 256"));
+    }
+
+    [Test]
+    public void An_end_token_without_a_row_ends_nothing()
+    {
+        TinyModels.Create(TinyModel.Llama2 with { VocabularySize = 257 }, _folder.Path, seed: 1);
+        File.WriteAllText(_folder.File("tokenizer_config.json"), """{"eos_token": "<|end|>"}""");
+
+        using LoadedModel model = ModelLoader.Load(_folder.Path, _backend);
+
+        Assert.That(model.Tokenizer.Special.Eos, Is.EqualTo(ByteTokenizer.EosId));
+        Assert.That(model.Defaults.EosTokenIds, Is.Empty);
     }
 
     [TestCase("absent", "absent: is neither a snapshot folder nor a .gguf file")]

@@ -108,6 +108,16 @@ public sealed class CommandTests
     }
 
     [Test]
+    public async Task Tokens_without_a_row_are_warned_of()
+    {
+        string model = _folder.File("padded");
+        TinyModels.Create(TinyModel.Llama31 with { VocabularySize = 257 }, model, seed: 7);
+        (int exitCode, _, string errors) = await ServerProcess.Run("generate", "Once", "--model", model, "--max-tokens", "2", "--kv-cache-gb", "0.1");
+        Assert.That(exitCode, Is.Zero, errors);
+        Assert.That(errors, Does.Contain("padded has no row for the tokenizer's added ids 257 to 257"));
+    }
+
+    [Test]
     public async Task A_port_in_use_ends_with_one_sentence()
     {
         using TcpListener taken = new(IPAddress.Loopback, 0);

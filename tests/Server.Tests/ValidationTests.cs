@@ -2,6 +2,7 @@ using Google.Rpc;
 using Grpc.Core;
 using LlamaServe.Server.Mapping;
 using LlamaServe.Server.Tests.Support;
+using LlamaServe.Testing;
 using LlamaServe.V1;
 
 namespace LlamaServe.Server.Tests;
@@ -95,6 +96,23 @@ public sealed class ValidationTests
     {
         Metadata twice = new() { { FieldPaths.TenantHeader, "a" }, { FieldPaths.TenantHeader, "b" } };
         AssertViolation((await StreamResult.Read(_server.Client.Generate(Requests.Text("abc", 2), twice))).Failure, FieldPaths.TenantHeader);
+    }
+
+    [Test]
+    public async Task An_added_token_that_the_model_has_no_row_for_is_refused_where_it_stands()
+    {
+        await using TestServer server = await TestServer.StartTiny(model: TinyModel.Llama31 with { VocabularySize = 257 });
+        GenerateRequest text = Requests.Text("a<|end|>", 2);
+        StreamResult asText = await StreamResult.Read(server.Client.Generate(text));
+        text.Tokenization = new TokenizationOptions { ParseSpecialTokens = true };
+        StreamResult parsed = await StreamResult.Read(server.Client.Generate(text));
+        StreamResult asId = await StreamResult.Read(server.Client.Generate(
+            Requests.Apply(Requests.Text("", 2), r => r.TokenIds = new TokenIds { Ids = { 257 } })));
+        StreamResult withRow = await StreamResult.Read(server.Client.Generate(
+            Requests.Apply(Requests.Text("", 2), r => r.TokenIds = new TokenIds { Ids = { 256 } })));
+        AssertViolation(parsed.Failure, "text");
+        AssertViolation(asId.Failure, "token_ids.ids");
+        Assert.That((asText.Status, withRow.Status), Is.EqualTo((StatusCode.OK, StatusCode.OK)));
     }
 
     [Test]

@@ -43,7 +43,7 @@ public sealed record TinyModel
 
     public int HeadDim { get; init; } = 16;
 
-    /// <summary>Rows of the embedding; the tokenizer's ids are fewer.</summary>
+    /// <summary>Rows of the embedding. The tokenizer has 256 ids and two added tokens.</summary>
     public int VocabularySize { get; init; } = 288;
 
     public int ContextLength { get; init; } = 256;

@@ -15,8 +15,8 @@ public static class TinyModels
         File.WriteAllText(Path.Combine(folder, "config.json"), Config(model).ToJsonString());
         File.WriteAllText(Path.Combine(folder, "generation_config.json"), new JsonObject
         {
-            ["bos_token_id"] = ByteTokenizer.BosId,
-            ["eos_token_id"] = new JsonArray(ByteTokenizer.EosId),
+            ["bos_token_id"] = IdWithRow(model, ByteTokenizer.BosId),
+            ["eos_token_id"] = new JsonArray([.. new[] { IdWithRow(model, ByteTokenizer.EosId) }.OfType<JsonNode>()]),
         }.ToJsonString());
         File.WriteAllText(Path.Combine(folder, "tokenizer.json"), ByteTokenizer.Json());
         return new TinySnapshot(model, folder, tensors);
@@ -42,8 +42,8 @@ public static class TinyModels
             ["hidden_act"] = "silu",
             ["tie_word_embeddings"] = model.Tied,
             ["torch_dtype"] = model.BFloat16 ? "bfloat16" : "float32",
-            ["bos_token_id"] = ByteTokenizer.BosId,
-            ["eos_token_id"] = ByteTokenizer.EosId,
+            ["bos_token_id"] = IdWithRow(model, ByteTokenizer.BosId),
+            ["eos_token_id"] = IdWithRow(model, ByteTokenizer.EosId),
         };
         if (model.Llama3Scaling is var (factor, low, high, context))
         {
@@ -62,4 +62,6 @@ public static class TinyModels
         }
         return config;
     }
+
+    private static JsonValue? IdWithRow(TinyModel model, int id) => id < model.VocabularySize ? JsonValue.Create(id) : null;
 }

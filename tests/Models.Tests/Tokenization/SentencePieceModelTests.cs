@@ -50,7 +50,7 @@ public sealed class SentencePieceModelTests
             """);
         Assert.That(tokenizer.Encode("a"), Is.EqualTo(new[] { 6, 2 }));
         Assert.That(tokenizer.Encode("a<turn>a", parseSpecialTokens: true), Is.EqualTo(new[] { 6, 12, 6, 2 }));
-        Assert.That(tokenizer.VocabularySize, Is.EqualTo(13));
+        Assert.That((tokenizer.VocabularySize, tokenizer.OrdinarySize), Is.EqualTo((13, 9)), "neither <turn> nor <br> is ordinary");
         Assert.That(tokenizer.Decode([6, 11, 12, 6]), Is.EqualTo("a a"));
     }
 
