@@ -1,0 +1,320 @@
+// out[token][row] = sum over k of weight[row][k] * x[token][k] (+ bias[row]) (+ residual[token][row]): what the matmul_*.cu share.
+// A format says how its weights are packed and become BF16 fragments; activations are BF16, sums F32.
+//
+// Floor: few tokens, the packed weights once through memory; many, 2 * tokens * rows * columns operations.
+//
+// Weights are the MMA's A operand and tokens its N, so eight tokens cost as much tensor time as one. They are packed once at load:
+// [block of 128 rows][chunk of Format::Columns columns], each chunk one contiguous piece: 8192 bytes of weights, then its scales.
+// The weights of a chunk are [strip of 16 rows: 8][step of 32 columns] in the order of the lanes' A fragments. Missing rows and
+// columns are packed so that they give zero.
+//
+// A CTA computes a tile of 128 rows x Tokens tokens, each warp 16 rows of it. K is cut into `splits` runs of chunks, and
+//   out = ((split 0 + split 1) + split 2) + ..., each split summed chunk by chunk.
+// Either every split has its CTA, and the one that ends last adds up what all have left in `partial`; or one CTA goes through them
+// all. The splits come from the weight's shape, so a row's bits depend neither on the number of tokens nor on the variant.
+#pragma once
+#include "device.cuh"
+
+static constexpr int Threads = 256, BlockRows = 128, PackedBytes = 8192;
+static constexpr int TileStride = BlockRows + 4; // floats; the padding keeps the epilogue's stores free of bank conflicts
+
+struct MatMulArguments {
+    global_ptr<const uint8_t> weights;
+    global_ptr<const bf16> x;         // [tokens][columns]; rows x_stride elements apart, a multiple of 8; 16-byte aligned
+    global_ptr<const float> bias;     // [rows], or null
+    global_ptr<const float> residual; // [tokens][rows], rows residual_stride elements apart, or null
+    global_ptr<uint8_t> out;          // [tokens][rows] F32 or BF16, rows out_stride elements apart; may be the residual
+    global_ptr<float> partial;        // [row block][token tile][split][Tokens * 128]; unused where a CTA does all splits
+    global_ptr<uint32_t> tickets;     // [row block][token tile], zero before and after; likewise
+    int32_t x_stride, residual_stride, out_stride;
+    int32_t tokens, rows, columns, chunks, splits;
+    int32_t token_tiles, tiles_across; // grid: x = row blocks * tiles_across (fastest), y = splits or 1, z = token_tiles / tiles_across
+    int32_t out_f32, vectors;          // vectors: bias, residual and out allow accesses of four elements
+};
+
+template <class Format, int TokenTiles> struct Tiling {
+    static constexpr int Tokens = TokenTiles * 8, Columns = Format::Columns, Steps = Columns / 32, Pieces = Columns / 8;
+    static constexpr int WeightBytes = PackedBytes + Format::ScaleBytes;
+    static constexpr int SumOffset = WeightBytes + Tokens * Columns * 2; // sums of x over groups of 32 columns: [group][token]
+    static constexpr int StageBytes = SumOffset + (Format::Minimum ? Steps * Tokens * 4 : 0);
+    // Two CTAs an SM on sm_80 for few tokens, sm_89's 99 KB a CTA for many. The host computes the same.
+    static constexpr int Budget = (TokenTiles == 8 ? 96 : 79) * 1024;
+    static constexpr int Stages = Budget / StageBytes < 8 ? Budget / StageBytes : 8;
+    static constexpr int Ahead = Format::Minimum ? 1 : 0; // sums are made one chunk ahead of their use
+    static_assert(Stages >= 3, "the pipeline holds a chunk in use, one with sums under way and one on its way");
+};
+
+// What this CTA computes.
+struct Tile {
+    int row_block, token_tile, first_split, end_split;
+    DEVICE Tile of(const MatMulArguments& a)
+    {
+        const bool alone = grid_y() == 1;
+        return {block_x() / a.tiles_across, block_z() * a.tiles_across + block_x() % a.tiles_across, alone ? 0 : block_y(),
+                alone ? a.splits : block_y() + 1};
+    }
+};
+
+DEVICE int split_begin(const MatMulArguments& a, int split)
+{
+    return static_cast<int>(static_cast<int64_t>(a.chunks) * split / a.splits);
+}
+
+// The address of 16-byte piece `piece` of a token, swizzled so that eight tokens' equal pieces lie in different banks.
+template <class T> DEVICE uint32_t x_piece(uint32_t stage, int token, int piece)
+{
+    return stage + T::WeightBytes + (token * T::Pieces + (piece ^ (T::Pieces >= 8 ? token & 7 : (token >> 1) & 3))) * 16;
+}
+
+template <class T> DEVICE void load_weights(const MatMulArguments& a, const Tile& tile, uint32_t stage, int chunk, uint64_t policy)
+{
+    global_ptr<const uint8_t> weights = a.weights + (static_cast<int64_t>(tile.row_block) * a.chunks + chunk) * T::WeightBytes;
+    UNROLL for (int i = 0; i < (T::WeightBytes + Threads * 16 - 1) / (Threads * 16); ++i) {
+        const int offset = (i * Threads + thread_index()) * 16;
+        if (offset < T::WeightBytes)
+            copy_async_16_once(stage + offset, weights + offset, policy);
+    }
+}
+
+template <class T> DEVICE void load_x(const MatMulArguments& a, const Tile& tile, uint32_t stage, int chunk)
+{
+    UNROLL for (int i = 0; i < (T::Tokens * T::Pieces + Threads - 1) / Threads; ++i) {
+        const int index = i * Threads + thread_index(), local = index / T::Pieces, piece = index % T::Pieces;
+        if (local >= T::Tokens)
+            break;
+        const int token = tile.token_tile * T::Tokens + local, column = chunk * T::Columns + piece * 8, left = (a.columns - column) * 2;
+        const bool inside = token < a.tokens && left > 0;
+        copy_async_16(x_piece<T>(stage, local, piece), inside ? a.x + static_cast<int64_t>(token) * a.x_stride + column : a.x,
+                      inside ? (left < 16 ? left : 16) : 0);
+    }
+}
+
+// Sums of x over each group of 32 columns, by products with ones; a warp takes eight tokens of a group at a time.
+template <class T> DEVICE void sum_groups(uint32_t stage)
+{
+    const int lane = lane_index();
+    const uint32_t ones[4] = {0x3f803f80u, 0x3f803f80u, 0x3f803f80u, 0x3f803f80u};
+    UNROLL for (int i = 0; i < (T::Steps * (T::Tokens / 8) + 7) / 8; ++i) {
+        const int item = i * 8 + warp_index(), group = item % T::Steps, tokens = item / T::Steps * 8;
+        if (tokens >= T::Tokens)
+            break;
+        uint32_t b[4];
+        float sum[4] = {};
+        load_matrix_x4(b, x_piece<T>(stage, tokens + (lane & 7), group * 4 + (lane >> 3)));
+        mma_bf16(sum, ones, b);
+        mma_bf16(sum, ones, b + 2);
+        if (lane < 4)
+            store(shared_at<float2>(stage + T::SumOffset + (group * T::Tokens + tokens + 2 * lane) * 4), float2{sum[0], sum[1]});
+    }
+}
+
+// sum += scale * part (- minimum * sum of x), for a lane's rows and tokens of eight; part becomes zero.
+template <class Format, class T>
+DEVICE void fold_group(float (&sum)[4], float (&part)[4], const typename Format::Scales& scales, int group, int tokens, uint32_t stage)
+{
+    UNROLL for (int e = 0; e < 4; ++e) {
+        sum[e] = fmadd(part[e], Format::scale(scales, e >> 1, group), sum[e]);
+        part[e] = 0.0f;
+    }
+    if constexpr (Format::Minimum) {
+        const int at = group * T::Tokens + tokens + 2 * (lane_index() & 3);
+        const float2 x_sum = load(shared_at<const float2>(stage + T::SumOffset + at * 4));
+        UNROLL for (int e = 0; e < 4; ++e)
+            sum[e] = fmadd(e & 1 ? x_sum.y : x_sum.x, -Format::minimum(scales, e >> 1, group), sum[e]);
+    }
+}
+
+// Multiplies a warp's strip with a chunk of the activations.
+template <class Format, class T, int TokenTiles> DEVICE void multiply_stage(float (&sum)[TokenTiles][4], uint32_t stage)
+{
+    constexpr int Batch = TokenTiles < 4 ? TokenTiles : 4, Group = Format::Group, StepBytes = PackedBytes / 8 / T::Steps;
+    const int lane = lane_index(), strip = warp_index();
+    const typename Format::Scales scales = Format::load_scales(stage + PackedBytes, strip * 16 + (lane >> 2));
+    float part[TokenTiles][4] = {};
+    UNROLL_BY(TokenTiles >= 4 && T::Steps == 4 ? 2 : T::Steps) for (int step = 0; step < T::Steps; ++step) { // registers allow no more
+        uint32_t fragment[2][4];
+        Format::load_fragments(fragment, stage + (strip * T::Steps + step) * StepBytes);
+        UNROLL for (int first = 0; first < TokenTiles; first += Batch) {
+            uint32_t b[Batch][4];
+            UNROLL for (int t = 0; t < Batch; ++t)
+                load_matrix_x4(b[t], x_piece<T>(stage, (first + t) * 8 + (lane & 7), step * 4 + (lane >> 3)));
+            UNROLL for (int tile = 0; tile < 2; ++tile) {
+                UNROLL for (int t = first; t < first + Batch; ++t)
+                    mma_bf16(Group == 0 ? sum[t] : part[t], fragment[tile], b[t - first] + tile * 2);
+                const int columns = step * 32 + tile * 16 + 16;
+                if constexpr (Group > 0)
+                    UNROLL for (int t = first; t < first + Batch && columns % Group == 0; ++t)
+                        fold_group<Format, T>(sum[t], part[t], scales, columns / Group - 1, t * 8, stage);
+            }
+        }
+    }
+}
+
+// Sums the tile's splits, in order, into total.
+template <class Format, class T, int TokenTiles>
+DEVICE void sum_chunks(const MatMulArguments& a, const Tile& tile, float (&total)[TokenTiles][4])
+{
+    const int first = split_begin(a, tile.first_split), last = split_begin(a, tile.end_split);
+    const uint64_t policy = evict_first_policy();
+    UNROLL for (int s = 0; s < T::Stages - 1; ++s)
+        if (first + s < last)
+            load_weights<T>(a, tile, shared_base() + s * T::StageBytes, first + s, policy);
+    dependency_wait(); // the weights were there before
+    UNROLL for (int s = 0; s < T::Stages - 1; ++s) {
+        if (first + s < last)
+            load_x<T>(a, tile, shared_base() + s * T::StageBytes, first + s);
+        copy_async_commit();
+    }
+    if constexpr (Format::Minimum) {
+        copy_async_wait<T::Stages - 2>();
+        barrier();
+        sum_groups<T>(shared_base());
+    }
+    float sum[TokenTiles][4] = {};
+    int split = tile.first_split, end = split_begin(a, split + 1), reading = 0, writing = T::Stages - 1;
+    NO_UNROLL for (int chunk = first; chunk < last; ++chunk) {
+        copy_async_wait<T::Stages - 2 - T::Ahead>();
+        barrier();
+        if (chunk + T::Stages - 1 < last) {
+            load_weights<T>(a, tile, shared_base() + writing * T::StageBytes, chunk + T::Stages - 1, policy);
+            load_x<T>(a, tile, shared_base() + writing * T::StageBytes, chunk + T::Stages - 1);
+        }
+        copy_async_commit();
+        multiply_stage<Format, T>(sum, shared_base() + reading * T::StageBytes);
+        reading = reading + 1 == T::Stages ? 0 : reading + 1;
+        writing = writing + 1 == T::Stages ? 0 : writing + 1;
+        if (Format::Minimum && chunk + 1 < last)
+            sum_groups<T>(shared_base() + reading * T::StageBytes);
+        if (chunk + 1 == end) {
+            UNROLL for (int t = 0; t < TokenTiles; ++t)
+                UNROLL for (int e = 0; e < 4; ++e) {
+                    total[t][e] = split == tile.first_split ? sum[t][e] : total[t][e] + sum[t][e];
+                    sum[t][e] = 0.0f;
+                }
+            end = split_begin(a, ++split + 1);
+        }
+    }
+    copy_async_wait<0>();
+}
+
+// Hands this split's tile over. True in the CTA that comes last, whose total is then that of all splits, added in order.
+template <int TokenTiles> DEVICE bool reduce_splits(const MatMulArguments& a, const Tile& tile, float (&total)[TokenTiles][4])
+{
+    const int index = tile.row_block * a.token_tiles + tile.token_tile;
+    shared_ptr<uint32_t> ticket = shared_at<uint32_t>(shared_base());
+    global_ptr<float4> partial = cast<float4>(a.partial) + static_cast<int64_t>(index) * a.splits * TokenTiles * Threads + thread_index();
+    UNROLL for (int t = 0; t < TokenTiles; ++t)
+        store(partial + (tile.first_split * TokenTiles + t) * Threads, float4{total[t][0], total[t][1], total[t][2], total[t][3]});
+    fence_device();
+    barrier();
+    if (thread_index() == 0)
+        store(ticket, add_acquire_release(a.tickets + index, 1));
+    barrier();
+    if (load(ticket) != static_cast<uint32_t>(a.splits - 1))
+        return false;
+    for (int split = 0; split < a.splits; ++split)
+        UNROLL for (int t = 0; t < TokenTiles; ++t) {
+            const float4 next = load_shared_by_ctas(global_ptr<const float4>(partial + (split * TokenTiles + t) * Threads));
+            const float value[4] = {next.x, next.y, next.z, next.w};
+            UNROLL for (int e = 0; e < 4; ++e)
+                total[t][e] = split == 0 ? value[e] : total[t][e] + value[e];
+        }
+    if (thread_index() == 0)
+        store(a.tickets + index, 0u);
+    return true;
+}
+
+// Adds bias and residual to four neighbouring rows of a token and rounds them once.
+DEVICE void write_four(const MatMulArguments& a, int token, int row, float4 sum)
+{
+    const int64_t at = static_cast<int64_t>(token) * a.out_stride + row, residual_at = static_cast<int64_t>(token) * a.residual_stride + row;
+    float value[4] = {sum.x, sum.y, sum.z, sum.w};
+    if (a.vectors) {
+        const float4 zero = {0.0f, 0.0f, 0.0f, 0.0f};
+        const float4 bias = a.bias != nullptr ? load(cast<const float4>(a.bias + row)) : zero;
+        const float4 residual = a.residual != nullptr ? load(cast<const float4>(a.residual + residual_at)) : zero;
+        const float4 v = {value[0] + bias.x + residual.x, value[1] + bias.y + residual.y, value[2] + bias.z + residual.z,
+                          value[3] + bias.w + residual.w};
+        if (a.out_f32)
+            store(cast<float4>(cast<float>(a.out) + at), v);
+        else
+            store(cast<uint2>(cast<bf16>(a.out) + at), uint2{pack_bf16(v.x, v.y), pack_bf16(v.z, v.w)});
+        return;
+    }
+    UNROLL for (int e = 0; e < 4; ++e)
+        if (row + e < a.rows) {
+            value[e] += a.bias != nullptr ? load(a.bias + row + e) : 0.0f;
+            value[e] += a.residual != nullptr ? load(a.residual + residual_at + e) : 0.0f;
+            if (a.out_f32)
+                store(cast<float>(a.out) + at + e, value[e]);
+            else
+                store(cast<bf16>(a.out) + at + e, to_bf16(value[e]));
+        }
+}
+
+// Turns the tile in shared memory, so that a warp writes 128 rows of a token at a time.
+template <class T, int TokenTiles> DEVICE void write_out(const MatMulArguments& a, const Tile& tile, const float (&total)[TokenTiles][4])
+{
+    static_assert(T::Tokens * TileStride * 4 <= T::Stages * T::StageBytes, "the tile takes the stages' place");
+    const int lane = lane_index(), row = warp_index() * 16 + (lane >> 2);
+    shared_ptr<float> turned = shared_at<float>(shared_base());
+    barrier();
+    UNROLL for (int t = 0; t < TokenTiles; ++t)
+        UNROLL for (int e = 0; e < 4; ++e)
+            store(turned + (t * 8 + 2 * (lane & 3) + (e & 1)) * TileStride + row + 8 * (e >> 1), total[t][e]);
+    barrier();
+    const int out_row = tile.row_block * BlockRows + 4 * lane, tokens = a.tokens - tile.token_tile * T::Tokens;
+    if (out_row < a.rows)
+        for (int token = warp_index(); token < T::Tokens && token < tokens; token += Threads / 32)
+            write_four(a, tile.token_tile * T::Tokens + token, out_row, load(cast<const float4>(turned + token * TileStride) + lane));
+}
+
+template <class Format, int TokenTiles> DEVICE void matmul(const MatMulArguments& a)
+{
+    using T = Tiling<Format, TokenTiles>;
+    const Tile tile = Tile::of(a);
+    if (tile.token_tile >= a.token_tiles)
+        return;
+    float total[TokenTiles][4] = {};
+    sum_chunks<Format, T>(a, tile, total);
+    launch_dependents();
+    if (grid_y() == 1 || reduce_splits(a, tile, total))
+        write_out<T>(a, tile, total);
+}
+
+// INT4, chunks of 128 columns: a lane has 8 bytes of a step, a word for each 16 x 16 tile, whose nibble j + 4 e is
+// weight[lane / 4 + 8 (j & 1)][2 (lane % 4) + e + 8 (j >> 1)] + Offset. 0x4300 | n is 128 + n in BF16.
+template <int Offset> DEVICE void load_int4(uint32_t (&fragment)[2][4], uint32_t step)
+{
+    constexpr uint32_t Subtract = 0xc300u + Offset; // -(128 + Offset)
+    const uint2 words = load(shared_at<const uint2>(step) + lane_index());
+    UNROLL for (int tile = 0; tile < 2; ++tile)
+        UNROLL for (int j = 0; j < 4; ++j) {
+            const uint32_t word = (tile == 0 ? words.x : words.y) >> (4 * j);
+            fragment[tile][j] = fma_bf16(and_or(word, 0x000f000fu, 0x43004300u), 0x3f803f80u, Subtract << 16 | Subtract);
+        }
+}
+
+// INT8, chunks of 64 columns: a lane has 16 bytes of a step, two words for each 16 x 16 tile, byte p + 2 e of word j being
+// weight[lane / 4 + 8 j][2 (lane % 4) + e + 8 p] + 128. Nibbles become BF16 as above: 16 (128 + high) - 2304 + (128 + low).
+DEVICE void load_int8(uint32_t (&fragment)[2][4], uint32_t step)
+{
+    const uint4 packed = load(shared_at<const uint4>(step) + lane_index());
+    const uint32_t words[4] = {packed.x, packed.y, packed.z, packed.w};
+    UNROLL for (int tile = 0; tile < 2; ++tile)
+        UNROLL for (int j = 0; j < 4; ++j) {
+            const uint32_t word = words[tile * 2 + (j & 1)] >> (8 * (j >> 1));
+            const uint32_t high = fma_bf16(and_or(word >> 4, 0x000f000fu, 0x43004300u), 0x41804180u, 0xc510c510u);
+            fragment[tile][j] = fma_bf16(and_or(word, 0x000f000fu, 0x43004300u), 0x3f803f80u, high);
+        }
+}
+
+// An unsigned byte of a word as float: 0x4b000000 | n is 2^23 + n.
+DEVICE float byte_to_float(uint32_t word, int byte) { return bits_float(permute_bytes(word, 0x4b000000u, 0x7440u + byte)) - 8388608.0f; }
+DEVICE float half_to_float(uint32_t pair, int half) { return to_float(f16{static_cast<uint16_t>(pair >> (16 * half))}); }
+
+#define MATMUL(format, Format)                                                                                                  \
+    KERNEL(matmul_##format##_t8, Threads, 2, (const MatMulArguments arguments)) { matmul<Format, 1>(arguments); }               \
+    KERNEL(matmul_##format##_t16, Threads, 2, (const MatMulArguments arguments)) { matmul<Format, 2>(arguments); }              \
+    KERNEL(matmul_##format##_t32, Threads, 2, (const MatMulArguments arguments)) { matmul<Format, 4>(arguments); }              \
+    KERNEL(matmul_##format##_t64, Threads, 1, (const MatMulArguments arguments)) { matmul<Format, 8>(arguments); }

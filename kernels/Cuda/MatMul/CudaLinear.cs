@@ -1,0 +1,33 @@
+using LlamaServe.Kernels.Cuda.Driver;
+
+namespace LlamaServe.Kernels.Cuda;
+
+/// <summary>Rows of one layout in device memory.</summary>
+/// <param name="Weights">Blocks of <see cref="MatMulLayout.BlockRows"/> rows.</param>
+/// <param name="Splits">
+/// Runs of chunks that are summed apart, at most as many as there are chunks. Part of what a product's bits depend on, so it never
+/// changes with the number of tokens.
+/// </param>
+internal sealed record CudaMatrix(MatMulLayout Layout, DevicePtr Weights, int Rows, int Columns, int Splits)
+{
+    public int Blocks => MatMulLayout.Blocks(Rows);
+
+    public int Chunks => Layout.Chunks(Columns);
+
+    public long ByteLength => Blocks * Layout.BlockBytes(Columns);
+}
+
+/// <summary>
+/// A matrix packed for <see cref="CudaMatMul"/>: one segment for each run of parts of equal format, stacked by rows. The device
+/// memory belongs to the pool that it came from.
+/// </summary>
+internal sealed class CudaLinear(CudaMatrix[] segments) : Weight(segments.Sum(segment => segment.Rows), segments[0].Columns)
+{
+    public ReadOnlySpan<CudaMatrix> Segments => segments;
+
+    public override long ByteLength => segments.Sum(segment => segment.ByteLength);
+
+    public override void Dispose()
+    {
+    }
+}

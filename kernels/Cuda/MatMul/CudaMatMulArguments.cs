@@ -1,0 +1,15 @@
+using System.Runtime.InteropServices;
+using LlamaServe.Kernels.Cuda.Driver;
+
+namespace LlamaServe.Kernels.Cuda;
+
+/// <summary>matmul.cuh's MatMulArguments.</summary>
+[StructLayout(LayoutKind.Sequential)]
+internal struct CudaMatMulArguments
+{
+    public DevicePtr Weights, X, Bias, Residual, Out, Partial, Tickets;
+    public int XStride, ResidualStride, OutStride;
+    public int Tokens, Rows, Columns, Chunks, Splits;
+    public int TokenTiles, TilesAcross;
+    public int OutF32, Vectors;
+}
