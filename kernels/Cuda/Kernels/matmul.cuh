@@ -34,6 +34,7 @@ struct MatMulArguments {
 
 template <class Format, int TokenTiles> struct Tiling {
     static constexpr int Tokens = TokenTiles * 8, Columns = Format::Columns, Steps = Columns / 32, Pieces = Columns / 8;
+    static constexpr int TokensApart = Threads / Pieces; // whose pieces one thread copies; a multiple of the swizzle's period
     static constexpr int WeightBytes = PackedBytes + Format::ScaleBytes;
     static constexpr int SumOffset = WeightBytes + Tokens * Columns * 2; // sums of x over groups of 32 columns: [group][token]
     static constexpr int StageBytes = SumOffset + (Format::Minimum ? Steps * Tokens * 4 : 0);
@@ -57,36 +58,49 @@ struct Tile {
 
 DEVICE int split_begin(const MatMulArguments& a, int split)
 {
-    return static_cast<int>(static_cast<int64_t>(a.chunks) * split / a.splits);
+    return a.chunks * split / a.splits;
 }
 
-// The address of 16-byte piece `piece` of a token, swizzled so that eight tokens' equal pieces lie in different banks.
-template <class T> DEVICE uint32_t x_piece(uint32_t stage, int token, int piece)
+// Where 16-byte piece `piece` of a token lies in a stage, swizzled so that eight tokens' equal pieces lie in different banks.
+template <class T> DEVICE uint32_t x_piece(int token, int piece)
 {
-    return stage + T::WeightBytes + (token * T::Pieces + (piece ^ (T::Pieces >= 8 ? token & 7 : (token >> 1) & 3))) * 16;
+    return T::WeightBytes + (token * T::Pieces + (piece ^ (T::Pieces >= 8 ? token & 7 : (token >> 1) & 3))) * 16;
 }
 
-template <class T> DEVICE void load_weights(const MatMulArguments& a, const Tile& tile, uint32_t stage, int chunk, uint64_t policy)
+// A thread's share of the copies: which bytes of a chunk's weights, which pieces of its activations. Advances chunk by chunk.
+struct Loader {
+    global_ptr<const uint8_t> weights;
+    global_ptr<const bf16> x;
+    uint32_t x_at;                          // of the first piece in a stage; the others lie tokens_apart rows further on
+    int x_bytes_left, tokens_left, x_apart; // from the first piece to the end of its row, and of the rows; elements between pieces
+};
+
+template <class T> DEVICE Loader loader_of(const MatMulArguments& a, const Tile& tile, int first_chunk)
 {
-    global_ptr<const uint8_t> weights = a.weights + (static_cast<int64_t>(tile.row_block) * a.chunks + chunk) * T::WeightBytes;
-    UNROLL for (int i = 0; i < (T::WeightBytes + Threads * 16 - 1) / (Threads * 16); ++i) {
-        const int offset = (i * Threads + thread_index()) * 16;
-        if (offset < T::WeightBytes)
-            copy_async_16_once(stage + offset, weights + offset, policy);
-    }
+    const int local = thread_index() / T::Pieces, piece = thread_index() % T::Pieces;
+    const int token = tile.token_tile * T::Tokens + local, column = first_chunk * T::Columns + piece * 8;
+    const int64_t chunk = static_cast<int64_t>(tile.row_block) * a.chunks + first_chunk;
+    return {a.weights + chunk * T::WeightBytes + thread_index() * 16, a.x + static_cast<int64_t>(token) * a.x_stride + column,
+            x_piece<T>(local, piece), (a.columns - column) * 2, a.tokens - token, T::TokensApart * a.x_stride};
 }
 
-template <class T> DEVICE void load_x(const MatMulArguments& a, const Tile& tile, uint32_t stage, int chunk)
+template <class T> DEVICE void load_weights(Loader& loader, uint32_t stage, uint64_t policy)
 {
-    UNROLL for (int i = 0; i < (T::Tokens * T::Pieces + Threads - 1) / Threads; ++i) {
-        const int index = i * Threads + thread_index(), local = index / T::Pieces, piece = index % T::Pieces;
-        if (local >= T::Tokens)
-            break;
-        const int token = tile.token_tile * T::Tokens + local, column = chunk * T::Columns + piece * 8, left = (a.columns - column) * 2;
-        const bool inside = token < a.tokens && left > 0;
-        copy_async_16(x_piece<T>(stage, local, piece), inside ? a.x + static_cast<int64_t>(token) * a.x_stride + column : a.x,
-                      inside ? (left < 16 ? left : 16) : 0);
-    }
+    UNROLL for (int at = 0; at < T::WeightBytes; at += Threads * 16)
+        if (at + Threads * 16 <= T::WeightBytes || at + thread_index() * 16 < T::WeightBytes)
+            copy_async_16_once(stage + at + thread_index() * 16, loader.weights + at, policy);
+    loader.weights += T::WeightBytes;
+}
+
+template <class T> DEVICE void load_x(Loader& loader, uint32_t stage)
+{
+    const int bytes = loader.x_bytes_left < 0 ? 0 : loader.x_bytes_left < 16 ? loader.x_bytes_left : 16;
+    UNROLL for (int token = 0; token < T::Tokens; token += T::TokensApart)
+        if (T::TokensApart <= T::Tokens || thread_index() < T::Tokens * T::Pieces)
+            copy_async_16(stage + loader.x_at + token * T::Pieces * 16, loader.x + token / T::TokensApart * loader.x_apart,
+                          token < loader.tokens_left ? bytes : 0);
+    loader.x += T::Columns;
+    loader.x_bytes_left -= T::Columns * 2;
 }
 
 // Sums of x over each group of 32 columns, by products with ones; a warp takes eight tokens of a group at a time.
@@ -100,7 +114,7 @@ template <class T> DEVICE void sum_groups(uint32_t stage)
             break;
         uint32_t b[4];
         float sum[4] = {};
-        load_matrix_x4(b, x_piece<T>(stage, tokens + (lane & 7), group * 4 + (lane >> 3)));
+        load_matrix_x4(b, stage + x_piece<T>(tokens + (lane & 7), group * 4 + (lane >> 3)));
         mma_bf16(sum, ones, b);
         mma_bf16(sum, ones, b + 2);
         if (lane < 4)
@@ -137,7 +151,7 @@ template <class Format, class T, int TokenTiles> DEVICE void multiply_stage(floa
         UNROLL for (int first = 0; first < TokenTiles; first += Batch) {
             uint32_t b[Batch][4];
             UNROLL for (int t = 0; t < Batch; ++t)
-                load_matrix_x4(b[t], x_piece<T>(stage, (first + t) * 8 + (lane & 7), step * 4 + (lane >> 3)));
+                load_matrix_x4(b[t], stage + x_piece<T>((first + t) * 8 + (lane & 7), step * 4 + (lane >> 3)));
             UNROLL for (int tile = 0; tile < 2; ++tile) {
                 UNROLL for (int t = first; t < first + Batch; ++t)
                     mma_bf16(Group == 0 ? sum[t] : part[t], fragment[tile], b[t - first] + tile * 2);
@@ -156,13 +170,14 @@ DEVICE void sum_chunks(const MatMulArguments& a, const Tile& tile, float (&total
 {
     const int first = split_begin(a, tile.first_split), last = split_begin(a, tile.end_split);
     const uint64_t policy = evict_first_policy();
+    Loader loader = loader_of<T>(a, tile, first);
     UNROLL for (int s = 0; s < T::Stages - 1; ++s)
         if (first + s < last)
-            load_weights<T>(a, tile, shared_base() + s * T::StageBytes, first + s, policy);
+            load_weights<T>(loader, shared_base() + s * T::StageBytes, policy);
     dependency_wait(); // the weights were there before
     UNROLL for (int s = 0; s < T::Stages - 1; ++s) {
         if (first + s < last)
-            load_x<T>(a, tile, shared_base() + s * T::StageBytes, first + s);
+            load_x<T>(loader, shared_base() + s * T::StageBytes);
         copy_async_commit();
     }
     if constexpr (Format::Minimum) {
@@ -176,8 +191,8 @@ DEVICE void sum_chunks(const MatMulArguments& a, const Tile& tile, float (&total
         copy_async_wait<T::Stages - 2 - T::Ahead>();
         barrier();
         if (chunk + T::Stages - 1 < last) {
-            load_weights<T>(a, tile, shared_base() + writing * T::StageBytes, chunk + T::Stages - 1, policy);
-            load_x<T>(a, tile, shared_base() + writing * T::StageBytes, chunk + T::Stages - 1);
+            load_weights<T>(loader, shared_base() + writing * T::StageBytes, policy);
+            load_x<T>(loader, shared_base() + writing * T::StageBytes);
         }
         copy_async_commit();
         multiply_stage<Format, T>(sum, shared_base() + reading * T::StageBytes);
@@ -309,8 +324,11 @@ DEVICE void load_int8(uint32_t (&fragment)[2][4], uint32_t step)
         }
 }
 
-// An unsigned byte of a word as float: 0x4b000000 | n is 2^23 + n.
-DEVICE float byte_to_float(uint32_t word, int byte) { return bits_float(permute_bytes(word, 0x4b000000u, 0x7440u + byte)) - 8388608.0f; }
+// factor times an unsigned byte of a word, exact where the product is: 0x4b000000 | n is 2^23 + n.
+DEVICE float times_byte(float factor, uint32_t word, int byte)
+{
+    return fmadd(bits_float(permute_bytes(word, 0x4b000000u, 0x7440u + byte)), factor, -8388608.0f * factor);
+}
 DEVICE float half_to_float(uint32_t pair, int half) { return to_float(f16{static_cast<uint16_t>(pair >> (16 * half))}); }
 
 #define MATMUL(format, Format)                                                                                                  \

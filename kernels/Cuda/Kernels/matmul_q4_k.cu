@@ -22,11 +22,11 @@ struct Q4_K {
     }
     DEVICE float scale(const Scales& scales, int half, int group)
     {
-        return half_to_float(scales.d[half], 0) * byte_to_float(scales.groups[half].x, group);
+        return times_byte(half_to_float(scales.d[half], 0), scales.groups[half].x, group);
     }
     DEVICE float minimum(const Scales& scales, int half, int group)
     {
-        return half_to_float(scales.d[half], 1) * byte_to_float(scales.groups[half].y, group);
+        return times_byte(half_to_float(scales.d[half], 1), scales.groups[half].y, group);
     }
     DEVICE void load_fragments(uint32_t (&fragment)[2][4], uint32_t step) { load_int4<0>(fragment, step); }
 };

@@ -21,7 +21,7 @@ struct Q6_K {
     }
     DEVICE float scale(const Scales& scales, int half, int group)
     {
-        return scales.d[half] * (byte_to_float(scales.groups[half], group) - 128.0f);
+        return scales.d[half] * (times_byte(1.0f, scales.groups[half], group) - 128.0f);
     }
     DEVICE void load_fragments(uint32_t (&fragment)[2][4], uint32_t step) { load_int8(fragment, step); }
 };
