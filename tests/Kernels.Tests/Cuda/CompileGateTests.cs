@@ -18,6 +18,9 @@ public sealed class CompileGateTests
         ("matmul_", GpuArchitecture.Sm80, "HMMA"),
         ("matmul_", GpuArchitecture.Sm89, "HMMA"),
         ("matmul_", GpuArchitecture.Sm90a, "HMMA"),
+        ("paged_attention", GpuArchitecture.Sm80, "HMMA"),
+        ("paged_attention", GpuArchitecture.Sm89, "HMMA"),
+        ("paged_attention", GpuArchitecture.Sm90a, "HMMA"),
     ];
 
     /// <summary>Kernels that have no rows to read.</summary>

@@ -1,0 +1,142 @@
+using System.Runtime.InteropServices;
+using LlamaServe.Kernels.Cuda.Driver;
+
+namespace LlamaServe.Kernels.Cuda;
+
+/// <summary>The device addresses of one call.</summary>
+internal readonly record struct PagedAttentionInputs
+{
+    /// <summary>BF16 rows that begin with the queries, 16-byte aligned.</summary>
+    public required DevicePtr Queries { get; init; }
+
+    /// <summary>Elements from row to row, a multiple of eight.</summary>
+    public required int QueryStride { get; init; }
+
+    /// <summary>BF16 [block][KV head][token of the block][HeadDim] of the layer.</summary>
+    public required DevicePtr Keys { get; init; }
+
+    public required DevicePtr Values { get; init; }
+
+    /// <summary>A multiple of 16.</summary>
+    public required int BlockSize { get; init; }
+
+    /// <summary>BF16 [tokens][Heads · HeadDim], 4-byte aligned.</summary>
+    public required DevicePtr Output { get; init; }
+
+    /// <summary>Elements from row to row, even.</summary>
+    public required int OutputStride { get; init; }
+
+    /// <summary>int32 [sequences + 1], [sequences], [sequences][BlockTableStride].</summary>
+    public required DevicePtr QueryStart { get; init; }
+
+    public required DevicePtr ContextLengths { get; init; }
+
+    public required DevicePtr BlockTables { get; init; }
+
+    public required int BlockTableStride { get; init; }
+
+    /// <summary>What <see cref="AttentionPlanner.Fill"/> wrote for the same batch and shape, 16-byte aligned.</summary>
+    public required DevicePtr Plan { get; init; }
+
+    /// <summary>At least <see cref="PagedAttention.WorkspaceBytes"/> for the plan's partial rows, 16-byte aligned.</summary>
+    public required DevicePtr Workspace { get; init; }
+
+    /// <summary>Rows that the workspace has room for, for each KV head.</summary>
+    public required int PartialRows { get; init; }
+}
+
+/// <summary>
+/// Launches of paged_attention.cu: one for the step's tiles and one that brings chunks together. Both fill the device once and take
+/// their work from the plan, so that neither depends on the step.
+/// </summary>
+internal sealed unsafe class PagedAttention
+{
+    private const int Threads = 128, Warps = 4;
+
+    /// <summary>Window of a token that sees all before it; with any position it stays in the range of an int.</summary>
+    private const int NoWindow = 1 << 30;
+
+    private static readonly int[] HeadDims = [64, 80, 96, 128, 256];
+
+    private readonly CudaModule _module;
+    private readonly int _multiprocessors;
+    private readonly Variant?[] _variants = new Variant?[HeadDims.Length];
+
+    /// <param name="module">Of paged_attention.cu; lives as long as this.</param>
+    public PagedAttention(CudaModule module, CudaDevice device)
+    {
+        _module = module;
+        _multiprocessors = device.MultiprocessorCount;
+    }
+
+    public static bool Supports(in AttentionShape shape) => HeadDims.AsSpan().Contains(shape.HeadDim) && shape.Scale > 0;
+
+    /// <summary>Bytes of partial results and scratch memory.</summary>
+    /// <param name="partialRows">The most of any plan.</param>
+    public long WorkspaceBytes(in AttentionShape shape, int partialRows) =>
+        checked(ScratchBytes(shape.HeadDim) + (long)partialRows * shape.KvHeads * (shape.HeadDim + 2) * sizeof(float));
+
+    public void Run(CudaStream stream, in AttentionShape shape, in PagedAttentionInputs inputs)
+    {
+        Variant variant = Of(shape.HeadDim);
+        DevicePtr partial = inputs.Workspace + ScratchBytes(shape.HeadDim);
+        Arguments arguments = new()
+        {
+            Queries = inputs.Queries,
+            Keys = inputs.Keys,
+            Values = inputs.Values,
+            Output = inputs.Output,
+            Plan = inputs.Plan,
+            QueryStart = inputs.QueryStart,
+            ContextLengths = inputs.ContextLengths,
+            BlockTables = inputs.BlockTables,
+            Partial = partial,
+            PartialState = partial + (long)inputs.PartialRows * shape.KvHeads * shape.HeadDim * sizeof(float),
+            Scratch = inputs.Workspace,
+            ScaleLog2 = (float)(shape.Scale * (1 / Math.Log(2))),
+            QueryStride = inputs.QueryStride,
+            OutputStride = inputs.OutputStride,
+            KvHeads = shape.KvHeads,
+            Group = shape.Heads / shape.KvHeads,
+            BlockSize = inputs.BlockSize,
+            TableStride = inputs.BlockTableStride,
+            Window = shape.SlidingWindow == 0 ? NoWindow : Math.Min(shape.SlidingWindow, NoWindow),
+        };
+        variant.Attend.Launch(stream, new LaunchShape(variant.Blocks, Threads, SharedBytes(shape.HeadDim)), KernelArgument.Struct(&arguments));
+        variant.Combine.Launch(stream, new LaunchShape(variant.Blocks, Threads), KernelArgument.Struct(&arguments));
+    }
+
+    /// <summary>Layout::SharedBytes of the kernel.</summary>
+    private static int SharedBytes(int headDim) => headDim > 128 ? 2 * 2 * 32 * headDim * 2 + 64 * headDim * 2 : 2 * 2 * 64 * headDim * 2 + TotalBytes(headDim);
+
+    /// <summary>A thread block's totals over chunks: Layout::TotalVectors of each warp.</summary>
+    private static int TotalBytes(int headDim) => Warps * (headDim / 8 + 1) * 32 * 16;
+
+    /// <summary>Totals of large heads, which have no place in shared memory.</summary>
+    private long ScratchBytes(int headDim) => headDim > 128 ? (long)Of(headDim).Blocks * TotalBytes(headDim) : 0;
+
+    private Variant Of(int headDim)
+    {
+        int index = Array.IndexOf(HeadDims, headDim);
+        return _variants[index] ??= Load(headDim);
+    }
+
+    private Variant Load(int headDim)
+    {
+        CudaKernel attend = _module.GetKernel($"paged_attention_{headDim}");
+        int blocks = _multiprocessors * attend.BlocksPerMultiprocessor(Threads, SharedBytes(headDim));
+        return new Variant(attend, _module.GetKernel($"combine_attention_{headDim}"), blocks);
+    }
+
+    /// <param name="Blocks">Thread blocks that fill the device.</param>
+    private sealed record Variant(CudaKernel Attend, CudaKernel Combine, int Blocks);
+
+    /// <summary>AttentionArguments of the kernel.</summary>
+    [StructLayout(LayoutKind.Sequential)]
+    private struct Arguments
+    {
+        public DevicePtr Queries, Keys, Values, Output, Plan, QueryStart, ContextLengths, BlockTables, Partial, PartialState, Scratch;
+        public float ScaleLog2;
+        public int QueryStride, OutputStride, KvHeads, Group, BlockSize, TableStride, Window;
+    }
+}
