@@ -1,11 +1,12 @@
 using System.Text.RegularExpressions;
+using LlamaServe.Testing;
 
 namespace LlamaServe.Server.Tests;
 
 /// <summary>What the documents name exists: paths, links, and the files and types of CONTRIBUTING's recipes.</summary>
 public sealed partial class DocumentationTests
 {
-    private static readonly string Root = FindRoot();
+    private static readonly string Root = RepositoryPaths.Root;
 
     private static readonly string[] TopFolders = ["bench/", "docs/", "engine/", "kernels/", "models/", "server/", "tests/", ".ci/"];
 
@@ -53,16 +54,6 @@ public sealed partial class DocumentationTests
     }
 
     private static bool Exists(string path) => File.Exists(path) || Directory.Exists(path);
-
-    private static string FindRoot()
-    {
-        DirectoryInfo? folder = new(AppContext.BaseDirectory);
-        while (folder is not null && !File.Exists(Path.Combine(folder.FullName, "LlamaServe.sln")))
-        {
-            folder = folder.Parent;
-        }
-        return folder?.FullName ?? throw new InvalidOperationException("the tests do not run inside the repository");
-    }
 
     [GeneratedRegex("`([^`\n]+)`")]
     private static partial Regex CodeSpan();

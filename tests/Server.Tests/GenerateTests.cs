@@ -5,16 +5,8 @@ using LlamaServe.V1;
 namespace LlamaServe.Server.Tests;
 
 /// <summary>Generate as a client sees it, on a random model of one token a byte.</summary>
-public sealed class GenerateTests
+public sealed class GenerateTests : TinyServerTests
 {
-    private TestServer _server = null!;
-
-    [OneTimeSetUp]
-    public async Task Start() => _server = await TestServer.StartTiny();
-
-    [OneTimeTearDown]
-    public async Task Stop() => await _server.DisposeAsync();
-
     [Test]
     public async Task A_stream_starts_with_the_prompt_and_ends_with_finish_usage_and_timings()
     {
@@ -39,7 +31,7 @@ public sealed class GenerateTests
     [Test]
     public async Task Text_and_its_token_ids_give_the_same_tokens()
     {
-        TokenizeResponse tokens = await _server.Client.TokenizeAsync(new TokenizeRequest { Text = "The fox" });
+        TokenizeResponse tokens = await Server.Client.TokenizeAsync(new TokenizeRequest { Text = "The fox" });
         StreamResult byText = await Generate(Requests.Text("The fox", 16));
         StreamResult byIds = await Generate(Requests.Apply(
             Requests.Text("", 16), request => request.TokenIds = new TokenIds { Ids = { tokens.TokenIds } }));
@@ -50,7 +42,7 @@ public sealed class GenerateTests
     public async Task The_text_of_all_deltas_is_the_text_of_all_ids()
     {
         StreamResult result = await Generate(Requests.Apply(Requests.Text("é", 64), request => request.Sampling = new SamplingOptions { Seed = 3 }));
-        DetokenizeResponse whole = await _server.Client.DetokenizeAsync(new DetokenizeRequest { TokenIds = { result.Ids() } });
+        DetokenizeResponse whole = await Server.Client.DetokenizeAsync(new DetokenizeRequest { TokenIds = { result.Ids() } });
         Assert.Multiple(() =>
         {
             Assert.That(result.Text(), Is.Not.Empty);
@@ -164,7 +156,7 @@ public sealed class GenerateTests
         StreamResult again = await Generate(Requests.Text(prompt, 2));
         StreamResult salted = await Generate(Requests.Apply(Requests.Text(prompt, 2), r => r.CacheSalt = "other"));
         StreamResult tenant = await StreamResult.Read(
-            _server.Client.Generate(Requests.Text(prompt, 2), new Metadata { { "x-llamaserve-tenant", "other" } }));
+            Server.Client.Generate(Requests.Text(prompt, 2), new Metadata { { "x-llamaserve-tenant", "other" } }));
         Assert.Multiple(() =>
         {
             Assert.That(again.Prompt.CachedTokens, Is.EqualTo(96));
@@ -173,6 +165,4 @@ public sealed class GenerateTests
             Assert.That(tenant.Prompt.CachedTokens, Is.Zero);
         });
     }
-
-    private Task<StreamResult> Generate(GenerateRequest request) => StreamResult.Read(_server.Client.Generate(request));
 }

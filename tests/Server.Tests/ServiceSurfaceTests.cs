@@ -8,22 +8,14 @@ using LlamaServe.V1;
 namespace LlamaServe.Server.Tests;
 
 /// <summary>What a server offers beside Generate: tokenizing, information, health, reflection, metrics.</summary>
-public sealed class ServiceSurfaceTests
+public sealed class ServiceSurfaceTests : TinyServerTests
 {
-    private TestServer _server = null!;
-
-    [OneTimeSetUp]
-    public async Task Start() => _server = await TestServer.StartTiny();
-
-    [OneTimeTearDown]
-    public async Task Stop() => await _server.DisposeAsync();
-
     [Test]
     public async Task Tokenize_and_detokenize_are_each_others_inverse()
     {
         const string Text = "Es war einmal – 😀";
-        TokenizeResponse ids = await _server.Client.TokenizeAsync(new TokenizeRequest { Text = Text });
-        DetokenizeResponse back = await _server.Client.DetokenizeAsync(new DetokenizeRequest { TokenIds = { ids.TokenIds } });
+        TokenizeResponse ids = await Server.Client.TokenizeAsync(new TokenizeRequest { Text = Text });
+        DetokenizeResponse back = await Server.Client.DetokenizeAsync(new DetokenizeRequest { TokenIds = { ids.TokenIds } });
         Assert.That(back.Text, Is.EqualTo(Text));
     }
 
@@ -31,9 +23,9 @@ public sealed class ServiceSurfaceTests
     public async Task Special_tokens_in_a_text_are_text_unless_asked_for()
     {
         TokenizeRequest request = new() { Text = "<|end|>" };
-        TokenizeResponse plain = await _server.Client.TokenizeAsync(request);
+        TokenizeResponse plain = await Server.Client.TokenizeAsync(request);
         request.Tokenization = new TokenizationOptions { ParseSpecialTokens = true };
-        TokenizeResponse parsed = await _server.Client.TokenizeAsync(request);
+        TokenizeResponse parsed = await Server.Client.TokenizeAsync(request);
         Assert.Multiple(() =>
         {
             Assert.That(plain.TokenIds, Has.Count.EqualTo(7));
@@ -44,7 +36,7 @@ public sealed class ServiceSurfaceTests
     [Test]
     public async Task Model_information_states_the_limits_that_hold()
     {
-        GetModelInfoResponse info = await _server.Client.GetModelInfoAsync(new GetModelInfoRequest { Model = "tiny" });
+        GetModelInfoResponse info = await Server.Client.GetModelInfoAsync(new GetModelInfoRequest { Model = "tiny" });
         Assert.Multiple(() =>
         {
             Assert.That(info.Name, Is.EqualTo("tiny"));
@@ -63,7 +55,7 @@ public sealed class ServiceSurfaceTests
     [Test]
     public async Task Reflection_lists_the_services_and_gives_their_files()
     {
-        ServerReflection.ServerReflectionClient client = new(_server.Channel);
+        ServerReflection.ServerReflectionClient client = new(Server.Channel);
         using AsyncDuplexStreamingCall<ServerReflectionRequest, ServerReflectionResponse> call = client.ServerReflectionInfo();
         await call.RequestStream.WriteAsync(new ServerReflectionRequest { ListServices = "" });
         await call.ResponseStream.MoveNext();
@@ -123,9 +115,9 @@ public sealed class ServiceSurfaceTests
     [Test]
     public async Task Metrics_tell_of_requests_steps_blocks_and_pauses()
     {
-        await StreamResult.Read(_server.Client.Generate(Requests.Text("abc", 8)));
-        await _server.WaitUntilIdle();
-        string metrics = await _server.Http.GetStringAsync("/metrics");
+        await Generate(Requests.Text("abc", 8));
+        await Server.WaitUntilIdle();
+        string metrics = await Server.Http.GetStringAsync("/metrics");
         Assert.Multiple(() =>
         {
             Assert.That(metrics, Does.Contain("gen_ai_server_time_to_first_token_seconds_bucket"));
@@ -139,9 +131,9 @@ public sealed class ServiceSurfaceTests
     [Test]
     public async Task The_metrics_port_serves_nothing_else()
     {
-        using HttpResponseMessage response = await _server.Http.GetAsync("/llamaserve.v1.Generation/Generate");
+        using HttpResponseMessage response = await Server.Http.GetAsync("/llamaserve.v1.Generation/Generate");
         Assert.That((int)response.StatusCode, Is.EqualTo(404));
-        Assert.That(await _server.Http.GetStringAsync("/readyz"), Is.EqualTo("ready\n"));
+        Assert.That(await Server.Http.GetStringAsync("/readyz"), Is.EqualTo("ready\n"));
     }
 
     private static async Task Until(AsyncServerStreamingCall<HealthCheckResponse> watch, HealthCheckResponse.Types.ServingStatus status)

@@ -8,10 +8,8 @@ using LlamaServe.V1;
 namespace LlamaServe.Server.Tests;
 
 /// <summary>Each field's bounds hold, and a value outside them is INVALID_ARGUMENT naming the field.</summary>
-public sealed class ValidationTests
+public sealed class ValidationTests : TinyServerTests
 {
-    private TestServer _server = null!;
-
     private static IEnumerable<TestCaseData> WrongFields()
     {
         string tooLong = new('a', 129);
@@ -67,35 +65,29 @@ public sealed class ValidationTests
         static TestCaseData Case(string field, Action<GenerateRequest> change) => new(field, change);
     }
 
-    [OneTimeSetUp]
-    public async Task Start() => _server = await TestServer.StartTiny();
-
-    [OneTimeTearDown]
-    public async Task Stop() => await _server.DisposeAsync();
-
     [TestCaseSource(nameof(WrongFields))]
     public async Task A_wrong_value_is_an_invalid_argument_that_names_its_field(string field, Action<GenerateRequest> change)
     {
         GenerateRequest request = Requests.Text("abc", 4);
         request.Response = new ResponseOptions();
         change(request);
-        StreamResult result = await StreamResult.Read(_server.Client.Generate(request));
+        StreamResult result = await Generate(request);
         AssertViolation(result.Failure, field);
-        Assert.That(_server.Engine.GetStatistics().RequestsInFlight, Is.Zero);
+        Assert.That(Server.Engine.GetStatistics().RequestsInFlight, Is.Zero);
     }
 
     [Test]
     public async Task A_wrong_tenant_names_its_header()
     {
         Metadata tooLong = new() { { FieldPaths.TenantHeader, new string('a', 129) } };
-        AssertViolation((await StreamResult.Read(_server.Client.Generate(Requests.Text("abc", 2), tooLong))).Failure, FieldPaths.TenantHeader);
+        AssertViolation((await StreamResult.Read(Server.Client.Generate(Requests.Text("abc", 2), tooLong))).Failure, FieldPaths.TenantHeader);
     }
 
     [Test]
     public async Task A_tenant_given_twice_is_refused()
     {
         Metadata twice = new() { { FieldPaths.TenantHeader, "a" }, { FieldPaths.TenantHeader, "b" } };
-        AssertViolation((await StreamResult.Read(_server.Client.Generate(Requests.Text("abc", 2), twice))).Failure, FieldPaths.TenantHeader);
+        AssertViolation((await StreamResult.Read(Server.Client.Generate(Requests.Text("abc", 2), twice))).Failure, FieldPaths.TenantHeader);
     }
 
     [Test]
@@ -119,10 +111,10 @@ public sealed class ValidationTests
     public void Tokenize_and_detokenize_check_their_sizes()
     {
         RpcException tooLong = Assert.Throws<RpcException>(
-            () => _server.Client.Tokenize(new TokenizeRequest { Text = new string('a', _server.Model.MaxTextBytes + 1) }))!;
-        RpcException beyond = Assert.Throws<RpcException>(() => _server.Client.Detokenize(new DetokenizeRequest { TokenIds = { 288 } }))!;
+            () => Server.Client.Tokenize(new TokenizeRequest { Text = new string('a', Server.Model.MaxTextBytes + 1) }))!;
+        RpcException beyond = Assert.Throws<RpcException>(() => Server.Client.Detokenize(new DetokenizeRequest { TokenIds = { 288 } }))!;
         RpcException many = Assert.Throws<RpcException>(
-            () => _server.Client.Detokenize(new DetokenizeRequest { TokenIds = { Enumerable.Repeat(1u, 257) } }))!;
+            () => Server.Client.Detokenize(new DetokenizeRequest { TokenIds = { Enumerable.Repeat(1u, 257) } }))!;
         AssertViolation(tooLong, "text");
         AssertViolation(beyond, "token_ids");
         AssertViolation(many, "token_ids");
@@ -131,7 +123,7 @@ public sealed class ValidationTests
     [Test]
     public async Task A_message_beyond_the_size_limit_is_refused_before_it_is_read()
     {
-        StreamResult result = await StreamResult.Read(_server.Client.Generate(Requests.Text(new string('a', 5 << 20), 2)));
+        StreamResult result = await Generate(Requests.Text(new string('a', 5 << 20), 2));
         Assert.That(result.Status, Is.EqualTo(StatusCode.ResourceExhausted));
     }
 
@@ -160,7 +152,7 @@ public sealed class ValidationTests
             Stopping = new StoppingOptions { MaxTokens = 8, MinTokens = 8, Stop = { Enumerable.Repeat(new string('a', 256), 16) }, StopTokenIds = { 287 } },
             Response = new ResponseOptions { Logprobs = 20, PromptLogprobs = 20 },
         };
-        StreamResult result = await StreamResult.Read(_server.Client.Generate(request));
+        StreamResult result = await Generate(request);
         Assert.That(result.Status, Is.EqualTo(StatusCode.OK), result.Failure?.Message);
     }
 

@@ -59,8 +59,15 @@ internal sealed class TinyWeights(TinyModel model, int seed)
         {
             double radius = Math.Sqrt(-2 * Math.Log(1 - _random.NextDouble()));
             float value = (float)(mean + deviation * radius * Math.Cos(2 * Math.PI * _random.NextDouble()));
-            values[i] = model.BFloat16 ? SafetensorsWriter.RoundToBFloat16(value) : value;
+            values[i] = model.BFloat16 ? RoundToBFloat16(value) : value;
         }
         _tensors.Add(name, new TinyTensor(shape, values));
+    }
+
+    /// <summary>The nearest number with 8 significant bits, ties to even.</summary>
+    private static float RoundToBFloat16(float value)
+    {
+        uint bits = BitConverter.SingleToUInt32Bits(value);
+        return BitConverter.UInt32BitsToSingle((bits + 0x7FFF + ((bits >> 16) & 1)) & 0xFFFF0000);
     }
 }
