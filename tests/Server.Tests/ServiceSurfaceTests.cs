@@ -138,7 +138,7 @@ public sealed class ServiceSurfaceTests : TinyServerTests
 
     private static async Task Until(AsyncServerStreamingCall<HealthCheckResponse> watch, HealthCheckResponse.Types.ServingStatus status)
     {
-        using CancellationTokenSource timeout = new(TimeSpan.FromSeconds(20));
+        using CancellationTokenSource timeout = new(TimeSpan.FromMinutes(2));
         do
         {
             await watch.ResponseStream.MoveNext(timeout.Token);

@@ -9,16 +9,24 @@ public class InterTokenLatencyTests
 {
     private const double TargetSeconds = 0.050;
 
+    /// <summary>The step that waits for the long prompts, so that they meet the stream while it decodes.</summary>
+    private const int DecodingStep = 50;
+
     [TestCase(0.1e-3)]
     [TestCase(0.5e-3)]
     public async Task Decoding_streams_keep_to_the_time_target_while_long_prompts_are_computed(double secondsPerToken)
     {
         var time = new ManualTime();
         var mixed = new List<double>();
-        int widest = 0;
+        int steps = 0;
+        using var submitted = new ManualResetEventSlim();
         EngineOptions options = new() { TokenBudget = 512, MaxSequences = 16, StepTimeTarget = TimeSpan.FromSeconds(TargetSeconds) };
         await using EngineHarness harness = await EngineHarness.StartAsync(options, time, blocks: 4000, context: 4000, beforeStep: plan =>
         {
+            if (Interlocked.Increment(ref steps) == DecodingStep)
+            {
+                submitted.Wait(TimeSpan.FromMinutes(5));
+            }
             double seconds = 4e-3 + plan.TokenCount * secondsPerToken + plan.AttendedTokens * 20e-9;
             time.Advance(TimeSpan.FromSeconds(seconds));
             int decoding = 0;
@@ -30,11 +38,12 @@ public class InterTokenLatencyTests
             {
                 mixed.Add(seconds);
             }
-            widest = Math.Max(widest, plan.TokenCount);
         });
         Task<List<GeneratedToken>> decoder = harness.RunAsync(EngineHarness.Request(prompt: 10, newTokens: 600));
-        await harness.UntilAsync(s => s.GeneratedTokens > 50);
-        await Task.WhenAll(Enumerable.Range(0, 6).Select(i => harness.RunAsync(EngineHarness.Request(prompt: 1500, newTokens: 2, seed: i + 2))));
+        await harness.UntilAsync(_ => Volatile.Read(ref steps) == DecodingStep);
+        Task[] prefills = [.. Enumerable.Range(0, 6).Select(i => harness.RunAsync(EngineHarness.Request(prompt: 1500, newTokens: 2, seed: i + 2)))];
+        submitted.Set();
+        await Task.WhenAll(prefills);
         await decoder;
 
         Assert.That(mixed, Has.Count.GreaterThan(20));

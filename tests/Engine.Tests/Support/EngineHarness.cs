@@ -84,7 +84,7 @@ internal sealed class EngineHarness : IAsyncDisposable
     {
         for (int i = 0; !condition(Engine.GetStatistics()); i++)
         {
-            Assert.That(i, Is.LessThan(3000), $"never happened; last seen {Engine.GetStatistics()}");
+            Assert.That(i, Is.LessThan(24_000), $"never happened; last seen {Engine.GetStatistics()}");
             await Task.Delay(5);
         }
     }

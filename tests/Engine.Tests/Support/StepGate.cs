@@ -11,7 +11,7 @@ internal sealed class StepGate : IDisposable
     /// <summary>Waits for permission to compute.</summary>
     public void Pass(StepPlan plan)
     {
-        if (!_isOpen && !_steps.Wait(TimeSpan.FromSeconds(30)))
+        if (!_isOpen && !_steps.Wait(TimeSpan.FromMinutes(5)))
         {
             throw new TimeoutException("the test let no step pass");
         }

@@ -90,7 +90,7 @@ public sealed unsafe class WorkerPoolTests
         public void Execute(int chunk)
         {
             Interlocked.Increment(ref *arrived);
-            if (!SpinWait.SpinUntil(new Arrivals(arrived).Both, TimeSpan.FromSeconds(20)))
+            if (!SpinWait.SpinUntil(new Arrivals(arrived).Both, TimeSpan.FromMinutes(2)))
             {
                 throw new TimeoutException("the other thread never came");
             }

@@ -1,4 +1,3 @@
-using System.Diagnostics;
 using LlamaServe.Models.Tokenization;
 
 namespace LlamaServe.Models.Tests.Tokenization;
@@ -26,11 +25,11 @@ public sealed class BpeMergerTests
         string[] merges = [.. Enumerable.Range(0, 7).Select(power => $"{new string('a', 1 << power)} {new string('a', 1 << power)}")];
         Tokenizer tokenizer = TinyTokenizers.Load(TinyTokenizers.ByteLevel(merges));
         string text = new('a', 128_000);
-        Stopwatch watch = Stopwatch.StartNew();
+        TimeSpan started = Environment.CpuUsage.TotalTime;
         List<int> ids = tokenizer.Encode(text);
         Assert.That(ids, Has.Count.EqualTo(1000));
         Assert.That(tokenizer.Decode([.. ids]), Is.EqualTo(text));
-        Assert.That(watch.Elapsed, Is.LessThan(TimeSpan.FromSeconds(10)), "a quadratic merge takes minutes");
+        Assert.That(Environment.CpuUsage.TotalTime - started, Is.LessThan(TimeSpan.FromSeconds(10)), "a quadratic merge takes minutes, this one a tenth of a second");
     }
 
     [Test]

@@ -46,7 +46,7 @@ internal sealed class TestServer : IAsyncDisposable
     public LlamaEngine Engine => Model.Engine;
 
     /// <summary>Completes when the server stops by itself.</summary>
-    public Task Stopping => Task.Delay(TimeSpan.FromSeconds(30), _app.Lifetime.ApplicationStopping)
+    public Task Stopping => Task.Delay(TimeSpan.FromMinutes(2), _app.Lifetime.ApplicationStopping)
         .ContinueWith(wait => Assert.That(wait.IsCanceled, "the server goes on"), TaskScheduler.Default);
 
     /// <summary>Serves a random tiny model of one token a byte.</summary>
@@ -75,7 +75,7 @@ internal sealed class TestServer : IAsyncDisposable
     /// <summary>Waits until the engine holds no block and no request.</summary>
     public async Task WaitUntilIdle()
     {
-        for (int i = 0; i < 500 && Engine.GetStatistics() is not { RequestsInFlight: 0, KvBlocksUsed: 0 }; i++)
+        for (int i = 0; i < 6000 && Engine.GetStatistics() is not { RequestsInFlight: 0, KvBlocksUsed: 0 }; i++)
         {
             await Task.Delay(10);
         }
