@@ -119,6 +119,10 @@ DEVICE int to_s8(float value)
 }
 
 DEVICE float fmadd(float a, float b, float c) { return std::fma(a, b, c); }
+DEVICE float product(float a, float b) { return a * b; }
+DEVICE double logarithm(double value) { return std::log(value); }
+DEVICE int bit_count(uint32_t bits) { return __builtin_popcount(bits); }
+DEVICE int lowest_bit(uint32_t bits) { return __builtin_ctz(bits); }
 DEVICE float maximum(float a, float b) { return std::fmax(a, b); }
 DEVICE float absolute(float value) { return std::fabs(value); }
 DEVICE float square_root(float value) { return std::sqrt(value); }

@@ -50,6 +50,16 @@ DEVICE uint32_t atomic_add(global_ptr<uint32_t> pointer, uint32_t value, EMULATO
 {
     return add_acquire_release(pointer, value, file, line);
 }
+// The threads of a CTA take turns, so this is indivisible.
+DEVICE uint32_t atomic_add(shared_ptr<uint32_t> pointer, uint32_t value, EMULATOR_SITE)
+{
+    uint8_t* at = emulator::shared_address(pointer.address(), 4, 4, emulator::Access::ReadWrite, {"atomic add", file, line});
+    uint32_t before;
+    std::memcpy(&before, at, 4);
+    value += before;
+    std::memcpy(at, &value, 4);
+    return before;
+}
 DEVICE int atomic_max(global_ptr<int> pointer, int value, EMULATOR_SITE)
 {
     return emulator::atomic_maximum(emulator::atomic_address(pointer, emulator::Access::ReadWrite, "atomic max", file, line), value);

@@ -98,6 +98,11 @@ DEVICE int to_s8(float value)
 }
 
 DEVICE float fmadd(float a, float b, float c) { return __fmaf_rn(a, b, c); }
+// a * b, rounded, never fused with an addition.
+DEVICE float product(float a, float b) { return __fmul_rn(a, b); }
+DEVICE double logarithm(double value) { return log(value); }
+DEVICE int bit_count(uint32_t bits) { return __popc(bits); }
+DEVICE int lowest_bit(uint32_t bits) { return __ffs(static_cast<int>(bits)) - 1; }
 DEVICE float maximum(float a, float b) { return fmaxf(a, b); }
 DEVICE float absolute(float value) { return fabsf(value); }
 DEVICE float square_root(float value) { return __fsqrt_rn(value); }

@@ -1,0 +1,63 @@
+using LlamaServe.Kernels.Cuda.Driver;
+using LlamaServe.Kernels.Cuda.Memory;
+
+namespace LlamaServe.Kernels.Cuda;
+
+/// <summary>Device memory between the sampling kernels, for so many rows of a vocabulary: some 64 KiB a row.</summary>
+internal sealed class SamplingWorkspace : IDisposable
+{
+    /// <summary>Largest vocabulary: a token's key has 20 bits for its id.</summary>
+    public const int MaxVocabularySize = 1 << 20;
+
+    // As in sampling.cuh.
+    private const int SliceWidth = 4096;
+    private const int WarpsPerSlice = 8;
+    private const int SliceSums = 5;
+    private const int HeadCapacity = 8192;
+    private const int ResultsPerRow = 2 + 2 * SamplingBatch.MaxTopLogProbs;
+
+    private readonly SamplingStep _addresses;
+
+    public SamplingWorkspace(CudaStream stream, DevicePool memory, int rows, int vocabularySize)
+    {
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(vocabularySize, MaxVocabularySize);
+        (Rows, VocabularySize) = (rows, vocabularySize);
+        long slices = (long)rows * Slices(vocabularySize);
+        _addresses = new SamplingStep
+        {
+            Results = memory.Take((long)rows * ResultsPerRow * sizeof(int)),
+            Summaries = memory.Take((long)rows * 4 * sizeof(float)),
+            Counters = memory.Take((long)rows * 2 * sizeof(uint)),
+            UntouchedKeys = memory.Take(slices * sizeof(ulong)),
+            Keys = memory.Take(slices * WarpsPerSlice * sizeof(ulong)),
+            TopKeys = memory.Take(slices * SamplingBatch.MaxTopLogProbs * sizeof(ulong)),
+            Sums = memory.Take(slices * SliceSums * sizeof(ulong)),
+            Head = memory.Take((long)rows * HeadCapacity * sizeof(ulong)),
+        };
+        stream.Fill(_addresses.Counters, (byte)0, (long)rows * 2 * sizeof(uint));
+        HostResults = new CudaPageLockedHostMemory(stream.Context, checked(rows * ResultsPerRow * sizeof(int)));
+    }
+
+    public int Rows { get; }
+
+    public int VocabularySize { get; }
+
+    /// <summary>Where the results of a step are copied to.</summary>
+    public CudaPageLockedHostMemory HostResults { get; }
+
+    /// <summary>The kernels' argument for a step.</summary>
+    public SamplingStep Step(Tensor logits, SamplingUpload upload) => _addresses with
+    {
+        Logits = new DevicePtr((ulong)logits.Address),
+        Rows = upload.DeviceRows,
+        Lists = upload.DeviceLists,
+        RowStride = logits.RowStride,
+        VocabularySize = logits.Columns,
+        Slices = Slices(logits.Columns),
+        Aligned = logits.RowStride % 4 == 0 && logits.Address % 16 == 0 ? 1 : 0,
+    };
+
+    public void Dispose() => HostResults.Dispose();
+
+    private static int Slices(int vocabularySize) => (vocabularySize + SliceWidth - 1) / SliceWidth;
+}
