@@ -68,7 +68,7 @@ public:
     static Driver& instance();
     std::recursive_mutex mutex;
     bool initialized = false;
-    CUresult sticky = CUDA_SUCCESS; // every call returns it until the context is made anew
+    CUresult sticky = CUDA_SUCCESS; // every call returns it until llamaserve_emulated_reset
     std::string last_error;
     uint64_t fixed_seed = 0, random = 0; // fixed_seed 0: every launch draws one
     std::unique_ptr<Allocations> memory;
@@ -76,8 +76,6 @@ public:
     std::set<Event*> events;
     std::map<void*, size_t> host_blocks; // page-locked
 
-    // A fresh context: memory freed, errors forgotten.
-    void reset();
     // The stream behind a handle; null when there is none such. Handles 0, 1 and 2 are the default streams.
     Stream* stream(void* handle);
     bool capturing() const;

@@ -35,13 +35,6 @@ Driver::Driver()
     const char* seed = std::getenv("LLAMASERVE_EMULATED_SEED");
     fixed_seed = seed != nullptr ? std::strtoull(seed, nullptr, 0) : 0;
     random = static_cast<uint64_t>(std::chrono::steady_clock::now().time_since_epoch().count());
-    reset();
-}
-
-void Driver::reset()
-{
-    sticky = CUDA_SUCCESS;
-    last_error.clear();
     memory = std::make_unique<Allocations>(device_model().memory);
 }
 
@@ -218,11 +211,12 @@ extern "C" __attribute__((visibility("default"))) const char* llamaserve_emulate
     return Driver::instance().last_error.c_str();
 }
 
-// Frees all memory and forgets a sticky error, as a new process would.
+// Forgets a sticky error, which on a GPU takes a new process. Memory stays as the failed kernel left it.
 extern "C" __attribute__((visibility("default"))) void llamaserve_emulated_reset()
 {
     const std::lock_guard lock(Driver::instance().mutex);
-    Driver::instance().reset();
+    Driver::instance().sticky = CUDA_SUCCESS;
+    Driver::instance().last_error.clear();
 }
 
 // The seed of all launches from now on; 0: each draws its own.
