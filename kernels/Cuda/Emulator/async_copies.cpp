@@ -206,7 +206,7 @@ bool Cta::mbarrier_test(uint32_t address, uint32_t parity, const Site& site)
 {
     const bool ended = (find_mbarrier(address, site).phase & 1) != parity;
     if (!ended)
-        leave(); // others get to run before the next try
+        pause(); // others get to run before the next try
     return ended;
 }
 

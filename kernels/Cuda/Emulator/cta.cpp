@@ -1,15 +1,12 @@
 #include "cta.hpp"
 #include <algorithm>
 #include <cinttypes>
-#include <cstdarg>
-#include <cstdio>
-#include <sstream>
 
 namespace emulator {
 
 static constexpr uint32_t PreemptionPeriod = 400; // memory accesses, on average half of this
 
-void Cta::start(Launch& launch, Dim3 block, StackPool& stacks)
+void Cta::start(Launch& launch, Dim3 block)
 {
     launch_ = &launch;
     block_ = block;
@@ -48,9 +45,9 @@ void Cta::start(Launch& launch, Dim3 block, StackPool& stacks)
     until_preemption_ = 1 + static_cast<int32_t>(random(PreemptionPeriod));
     const Dim3 size = launch.block;
     for (int t = 0; t < live_; ++t) {
-        Thread& thread = stacks.thread(t);
+        Thread& thread = stacks_.thread(static_cast<size_t>(t));
         const uint32_t i = static_cast<uint32_t>(t);
-        thread = {this, windows_, &until_preemption_, arena_, writers_.data(), (i + 1) << WriterShift, SharedBase + launch.shared_bytes, i,
+        thread = {this, windows_, &until_preemption_, arena_, writers_.data(), (i + 1) << WriterShift, SharedBase + launch.shared_bytes, i, launch.lint,
                   {i % size.x, i / size.x % size.y, i / size.x / size.y}, block, size, launch.grid};
         Fiber& fiber = fibers_[t];
         fiber.thread = &thread;
@@ -91,6 +88,24 @@ void Cta::thread_main()
     cta.leave();
 }
 
+// False when its lanes only polled.
+bool Cta::run_warp(uint32_t number)
+{
+    Warp& warp = warps_[number];
+    const uint32_t first = random(32);
+    bool progressed = false;
+    for (uint32_t i = 0; i < 32 && !launch_->failed(); ++i) {
+        const uint32_t lane = (first + i) % 32;
+        if (!(warp.ready >> lane & 1))
+            continue;
+        running_ = static_cast<int>(number * 32 + lane);
+        polled_ = false;
+        llamaserve_emulator_switch(&scheduler_, fibers_[running_].stack);
+        progressed |= !polled_;
+    }
+    return progressed;
+}
+
 bool Cta::step()
 {
     uint32_t ready = 0;
@@ -105,16 +120,21 @@ bool Cta::step()
             ready &= ready - 1;
         last_warp_ = static_cast<uint32_t>(__builtin_ctz(ready));
     }
-    Warp& warp = warps_[last_warp_];
-    const uint32_t first = random(32);
-    for (uint32_t i = 0; i < 32 && !launch_->failed(); ++i) {
-        const uint32_t lane = (first + i) % 32;
-        if (!(warp.ready >> lane & 1))
-            continue;
-        running_ = static_cast<int>(last_warp_ * 32 + lane);
-        llamaserve_emulator_switch(&scheduler_, fibers_[running_].stack);
-    }
-    return true;
+    return run_warp(last_warp_);
+}
+
+bool Cta::round()
+{
+    bool progressed = progress();
+    for (uint32_t w = 0; w < warps_.size(); ++w)
+        progressed |= run_warp(w);
+    return progressed;
+}
+
+void Cta::end()
+{
+    if (launch_->lint)
+        launch_->add_accesses(recorder_);
 }
 
 // Back to the scheduler.
@@ -142,6 +162,17 @@ void Cta::preempt()
     leave();
 }
 
+void Cta::pause()
+{
+    polled_ = true;
+    leave();
+}
+
+void Cta::record_access(bool shared, uint64_t address, uint32_t bytes, const Site& site)
+{
+    recorder_.record(shared, static_cast<uint32_t>(running_), address, bytes, site);
+}
+
 void Cta::find_allocation(uint64_t address, uint32_t bytes, Access access, const Site& site)
 {
     const Allocation* allocation = launch_->allocations.find(address);
@@ -151,96 +182,6 @@ void Cta::find_allocation(uint64_t address, uint32_t bytes, Access access, const
              launch_->allocations.describe(address).c_str());
     }
     windows_[(address >> 16) % WindowCount] = {allocation->begin, allocation->bytes};
-}
-
-std::string Cta::place(const Thread* thread) const
-{
-    char text[200];
-    std::snprintf(text, sizeof text, "kernel %s, block (%u,%u,%u)", launch_->kernel.name, block_.x, block_.y, block_.z);
-    std::string result = text;
-    if (thread != nullptr) {
-        std::snprintf(text, sizeof text, ", thread (%u,%u,%u)", thread->index.x, thread->index.y, thread->index.z);
-        result += text;
-    }
-    return result;
-}
-
-static std::string describe(const Site& site)
-{
-    std::string text = site.operation;
-    if (site.file != nullptr)
-        text += std::string(" at ") + site.file + ":" + std::to_string(site.line);
-    return text;
-}
-
-static std::string describe(const Mbarrier& mbarrier)
-{
-    return "phase " + std::to_string(mbarrier.phase) + " lacks " + std::to_string(mbarrier.pending) + " of "
-         + std::to_string(mbarrier.count) + " arrivals and " + std::to_string(mbarrier.bytes) + " bytes";
-}
-
-void Cta::report(Fault fault, const Thread* thread, const Site& site, const std::string& text)
-{
-    launch_->fail(fault, place(thread) + ": " + describe(site) + ": " + text);
-}
-
-void Cta::fail(Fault fault, const Site& site, const char* format, ...)
-{
-    {
-        char text[512];
-        va_list values;
-        va_start(values, format);
-        std::vsnprintf(text, sizeof text, format, values);
-        va_end(values);
-        report(fault, fibers_[running_].thread, site, text);
-    }
-    leave();
-    __builtin_unreachable();
-}
-
-std::string Cta::waits() const
-{
-    std::ostringstream text;
-    int told = 0;
-    for (size_t w = 0; w < warps_.size(); ++w)
-        for (uint32_t left = ~warps_[w].exited; left != 0;) {
-            const Fiber& first = fibers_[w * 32 + static_cast<size_t>(__builtin_ctz(left))];
-            uint32_t same = 0;
-            for (uint32_t lane = 0; lane < 32; ++lane)
-                if (left >> lane & 1) {
-                    const Fiber& other = fibers_[w * 32 + lane];
-                    if (other.state == first.state && other.lanes == first.lanes && other.site.line == first.site.line)
-                        same |= 1u << lane;
-                }
-            left &= ~same;
-            if (++told > 12)
-                continue;
-            text << "; warp " << w << " lanes 0x" << std::hex << same << " wait at " << describe(first.site);
-            if (first.state == State::AtBarrier)
-                text << " (barrier " << std::dec << first.lanes << ")";
-            else if (first.state == State::AtMbarrier)
-                text << " (mbarrier at 0x" << first.lanes << ", " << std::dec << describe(mbarriers_.at(first.lanes)) << ")";
-            else if (first.state == State::AtCollective)
-                text << " (for lanes 0x" << first.lanes << ")";
-            else
-                text << " (for their warpgroup)";
-            text << std::dec;
-        }
-    if (told > 12)
-        text << "; and " << told - 12 << " more";
-    return text.str();
-}
-
-void Worker::run(Launch& launch)
-{
-    for (Window& window : windows_)
-        window = {};
-    while (const std::optional<Dim3> block = launch.take()) {
-        cta_.start(launch, *block, stacks_);
-        while (!cta_.finished() && !launch.failed())
-            if (!cta_.step())
-                launch.fail(Fault::LaunchFailed, cta_.place(nullptr) + ": deadlock" + cta_.waits());
-    }
 }
 
 } // namespace emulator

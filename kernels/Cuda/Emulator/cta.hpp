@@ -1,8 +1,10 @@
 // One CTA: its threads as fibers, their collectives, barriers and asynchronous copies, run by one OS thread in random order.
 #pragma once
 #include "launch.hpp"
+#include "lint.hpp"
 #include "stack_switch.hpp"
 #include <map>
+#include <memory>
 #include <vector>
 
 namespace emulator {
@@ -111,9 +113,14 @@ struct Warpgroup {
 class Cta final : public Executor, private AsyncView {
 public:
     explicit Cta(Window* windows) : windows_(windows) {}
-    void start(Launch& launch, Dim3 block, StackPool& stacks);
-    // Runs the ready lanes of one warp until each waits, is preempted or ends. False when no lane is ready.
+    void start(Launch& launch, Dim3 block);
+    // Runs the ready lanes of one warp until each waits, is preempted or ends; without a ready lane, an asynchronous operation.
+    // False when nothing happened, or lanes only polled.
     bool step();
+    // Runs every ready lane once, and an asynchronous operation. False as above.
+    bool round();
+    // After the last step.
+    void end();
     bool finished() const { return live_ == 0; }
     // What each live thread waits for.
     std::string waits() const;
@@ -123,6 +130,8 @@ public:
     void barrier(int id, int threads, bool wait, const Site& site) override;
     void find_allocation(uint64_t address, uint32_t bytes, Access access, const Site& site) override;
     void preempt() override;
+    void pause() override;
+    void record_access(bool shared, uint64_t address, uint32_t bytes, const Site& site) override;
     void copy_async(uint32_t to, uint64_t from, uint32_t bytes, uint32_t source_bytes, const Site& site) override;
     void copy_async_commit() override;
     void copy_async_wait(int groups) override;
@@ -147,6 +156,7 @@ public:
 private:
     static void thread_main();
     void leave();
+    bool run_warp(uint32_t number);
     void wait(State state, const Site& site, uint32_t lanes);
     void wake(int thread);
     Rendezvous& join(Warp& warp, uint32_t lanes, const Site& site, GroupOperation operation);
@@ -174,6 +184,8 @@ private:
     static constexpr int BarrierCount = 16;
     Launch* launch_ = nullptr;
     Window* windows_;
+    StackPool stacks_;
+    AccessRecorder recorder_;
     Dim3 block_{};
     std::vector<Fiber> fibers_;
     std::vector<Warp> warps_;
@@ -191,19 +203,24 @@ private:
     uint32_t stickiness_ = 0; // of 256: how likely the warp that ran runs on
     uint32_t eagerness_ = 0;  // of 256: how likely an asynchronous operation happens although threads can run
     int32_t until_preemption_ = 0;
+    bool polled_ = false; // the thread that left last did so only to poll again
     int live_ = 0, running_ = 0; // running_: the thread that runs
     void* scheduler_ = nullptr;
 };
 
-// One OS thread of the emulator.
+// One OS thread of the emulator, with the CTAs that it runs in turns: more than one when they may wait for each other.
 class Worker {
 public:
     void run(Launch& launch);
 
 private:
+    bool start_cta(Launch& launch);
+    void retire(Launch& launch, size_t cta);
+    bool idle(Launch& launch, size_t number);
+    std::string waits() const;
+
     Window windows_[WindowCount];
-    StackPool stacks_;
-    Cta cta_{windows_};
+    std::vector<std::unique_ptr<Cta>> resident_, spare_;
 };
 
 } // namespace emulator

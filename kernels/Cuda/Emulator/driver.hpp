@@ -1,6 +1,7 @@
 // The emulated driver: types and codes of the CUDA driver API's C ABI, and the state behind its functions.
 #pragma once
 #include "allocations.hpp"
+#include "lint.hpp"
 #include <functional>
 #include <map>
 #include <memory>
@@ -71,6 +72,9 @@ public:
     CUresult sticky = CUDA_SUCCESS; // every call returns it until llamaserve_emulated_reset
     std::string last_error;
     uint64_t fixed_seed = 0, random = 0; // fixed_seed 0: every launch draws one
+    bool lint = false;     // record memory accesses
+    AccessReport accesses; // of the last launch
+    std::string access_text;
     std::unique_ptr<Allocations> memory;
     std::set<Stream*> streams;
     std::set<Event*> events;

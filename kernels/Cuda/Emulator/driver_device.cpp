@@ -203,25 +203,3 @@ CUDA_API cuGetErrorString(CUresult error, const char** name)
     *name = text != nullptr ? text->text : nullptr;
     return text != nullptr ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
 }
-
-// What the last refused or failed call or kernel did wrong; valid until the next call.
-extern "C" __attribute__((visibility("default"))) const char* llamaserve_emulated_last_error()
-{
-    const std::lock_guard lock(Driver::instance().mutex);
-    return Driver::instance().last_error.c_str();
-}
-
-// Forgets a sticky error, which on a GPU takes a new process. Memory stays as the failed kernel left it.
-extern "C" __attribute__((visibility("default"))) void llamaserve_emulated_reset()
-{
-    const std::lock_guard lock(Driver::instance().mutex);
-    Driver::instance().sticky = CUDA_SUCCESS;
-    Driver::instance().last_error.clear();
-}
-
-// The seed of all launches from now on; 0: each draws its own.
-extern "C" __attribute__((visibility("default"))) void llamaserve_emulated_set_seed(uint64_t seed)
-{
-    const std::lock_guard lock(Driver::instance().mutex);
-    Driver::instance().fixed_seed = seed;
-}

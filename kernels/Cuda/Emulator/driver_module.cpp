@@ -36,6 +36,15 @@ struct LaunchAttribute {
     unsigned value[16];
 };
 
+// CTAs of a kernel that fit an SM at a time.
+int occupancy(const Kernel& kernel, int threads, size_t shared_bytes)
+{
+    const DeviceModel& device = device_model();
+    const int by_threads = device.threads_per_multiprocessor / threads;
+    const int by_shared = static_cast<int>(static_cast<size_t>(device.shared_per_multiprocessor) / (shared_bytes + 1024));
+    return threads > kernel.max_threads ? 0 : std::min({by_threads, by_shared, 32});
+}
+
 CUresult launch(Driver& driver, Function& function, Dim3 grid, Dim3 block, unsigned shared_bytes, void* stream, void** arguments)
 {
     const Kernel& kernel = *function.kernel;
@@ -61,9 +70,12 @@ CUresult launch(Driver& driver, Function& function, Dim3 grid, Dim3 block, unsig
         std::vector<void*> addresses;
         for (std::vector<uint8_t>& value : values)
             addresses.push_back(value.data());
-        Launch launched(kernel, grid, block, shared_bytes, addresses.data(),
-                        driver.fixed_seed != 0 ? driver.fixed_seed : next_random(driver.random), *driver.memory);
+        const uint64_t resident = static_cast<uint64_t>(device_model().multiprocessors)
+                                * static_cast<uint64_t>(occupancy(kernel, static_cast<int>(block.x * block.y * block.z), shared_bytes));
+        const uint64_t seed = driver.fixed_seed != 0 ? driver.fixed_seed : next_random(driver.random);
+        Launch launched(kernel, grid, block, shared_bytes, addresses.data(), {seed, resident, driver.lint}, *driver.memory);
         run(launched);
+        driver.accesses = launched.accesses();
         if (!launched.failed())
             return CUDA_SUCCESS;
         driver.sticky = static_cast<CUresult>(launched.fault());
@@ -168,11 +180,7 @@ CUDA_API cuFuncGetAttribute(int* value, int attribute, void* function)
 CUDA_API cuOccupancyMaxActiveBlocksPerMultiprocessor(int* blocks, void* function, int block_size, size_t shared_bytes)
 {
     return call_driver([&](Driver&) {
-        const Function& f = *static_cast<Function*>(function);
-        const DeviceModel& device = device_model();
-        const int by_threads = device.threads_per_multiprocessor / block_size;
-        const int by_shared = static_cast<int>(static_cast<size_t>(device.shared_per_multiprocessor) / (shared_bytes + 1024));
-        *blocks = block_size > f.kernel->max_threads ? 0 : std::min({by_threads, by_shared, 32});
+        *blocks = block_size <= 0 ? 0 : occupancy(*static_cast<Function*>(function)->kernel, block_size, shared_bytes);
         return CUDA_SUCCESS;
     });
 }

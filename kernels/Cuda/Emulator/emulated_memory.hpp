@@ -69,6 +69,7 @@ DEVICE uint64_t atomic_max(global_ptr<uint64_t> pointer, uint64_t value, EMULATO
     return emulator::atomic_maximum(emulator::atomic_address(pointer, emulator::Access::ReadWrite, "atomic max", file, line), value);
 }
 
+DEVICE void poll_pause() { emulator::current().executor->pause(); }
 DEVICE void fence_device() { __atomic_thread_fence(__ATOMIC_SEQ_CST); }
 template <class T> void prefetch_l2(global_ptr<T>) {}
 DEVICE uint64_t clock_cycles() { return 0; }

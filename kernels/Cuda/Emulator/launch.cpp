@@ -10,9 +10,10 @@
 
 namespace emulator {
 
-Launch::Launch(const Kernel& k, Dim3 grid_size, Dim3 block_size, uint32_t bytes, void* const* values, uint64_t launch_seed,
-               const Allocations& memory)
-    : kernel(k), grid(grid_size), block(block_size), shared_bytes(bytes), arguments(values), seed(launch_seed), allocations(memory)
+Launch::Launch(const Kernel& k, Dim3 grid_size, Dim3 block_size, uint32_t bytes, void* const* values,
+               const LaunchOptions& options, const Allocations& memory)
+    : kernel(k), grid(grid_size), block(block_size), shared_bytes(bytes), arguments(values), seed(options.seed),
+      resident_limit(options.resident_ctas), lint(options.lint), allocations(memory)
 {
     uint64_t state = seed;
     stride_ = next_random(state) % ctas() | 1;
@@ -23,9 +24,17 @@ Launch::Launch(const Kernel& k, Dim3 grid_size, Dim3 block_size, uint32_t bytes,
 
 std::optional<Dim3> Launch::take()
 {
-    const uint64_t i = next_.fetch_add(1, std::memory_order_relaxed);
-    if (i >= ctas() || failed())
+    if (failed())
         return std::nullopt;
+    if (++residents_ > resident_limit) {
+        --residents_;
+        return std::nullopt;
+    }
+    const uint64_t i = next_.fetch_add(1, std::memory_order_relaxed);
+    if (i >= ctas()) {
+        --residents_;
+        return std::nullopt;
+    }
     const uint64_t cta = static_cast<uint64_t>((static_cast<unsigned __int128>(stride_) * i + offset_) % ctas());
     return Dim3{static_cast<uint32_t>(cta % grid.x), static_cast<uint32_t>(cta / grid.x % grid.y),
                 static_cast<uint32_t>(cta / grid.x / grid.y)};
@@ -41,6 +50,34 @@ void Launch::fail(Fault fault, const std::string& message)
     failed_ = true;
 }
 
+static constexpr uint64_t NotIdle = ~0ull, Gone = NotIdle - 1;
+
+size_t Launch::enter()
+{
+    const std::lock_guard lock(mutex_);
+    idle_since_.push_back(NotIdle);
+    return idle_since_.size() - 1;
+}
+
+void Launch::exit(size_t worker)
+{
+    const std::lock_guard lock(mutex_);
+    idle_since_[worker] = Gone;
+}
+
+bool Launch::all_idle(size_t worker, uint64_t progress)
+{
+    const std::lock_guard lock(mutex_);
+    idle_since_[worker] = progress;
+    return std::all_of(idle_since_.begin(), idle_since_.end(), [this](uint64_t since) { return since == progress_ || since == Gone; });
+}
+
+void Launch::add_accesses(AccessRecorder& recorder)
+{
+    const std::lock_guard lock(mutex_);
+    recorder.evaluate(accesses_);
+}
+
 // Threads with their own stacks and no signals, so that a host's runtime never looks at a fiber's stack.
 class WorkerPool {
 public:
@@ -54,7 +91,7 @@ public:
     {
         std::unique_lock lock(mutex_);
         launch_ = &launch;
-        running_ = static_cast<int>(std::min<uint64_t>(size_, launch.ctas()));
+        running_ = static_cast<int>(std::min({static_cast<uint64_t>(size_), launch.ctas(), launch.resident_limit}));
         wanted_ = running_;
         ++generation_;
         start_.notify_all();

@@ -85,6 +85,9 @@ public:
     // Faults, or puts the allocation into its window.
     virtual void find_allocation(uint64_t address, uint32_t bytes, Access access, const Site& site) = 0;
     virtual void preempt() = 0;
+    // The thread polls memory that another CTA is to write.
+    virtual void pause() = 0;
+    virtual void record_access(bool shared, uint64_t address, uint32_t bytes, const Site& site) = 0;
     virtual void copy_async(uint32_t to, uint64_t from, uint32_t bytes, uint32_t source_bytes, const Site& site) = 0;
     virtual void copy_async_commit() = 0;
     virtual void copy_async_wait(int groups) = 0;
@@ -120,6 +123,7 @@ struct Thread {
     uint32_t writer;          // this thread and its number of fences
     uint32_t shared_end;
     uint32_t linear; // index in the CTA
+    bool lint;       // accesses are recorded
     Dim3 index, block, block_size, grid_size;
 };
 
@@ -156,6 +160,8 @@ inline uint8_t* global_address(uint64_t address, uint32_t bytes, uint32_t alignm
     const Window& window = thread.windows[(address >> 16) % WindowCount];
     if (address - window.begin > window.bytes || address - window.begin + bytes > window.bytes)
         thread.executor->find_allocation(address, bytes, access, site);
+    if (thread.lint)
+        thread.executor->record_access(false, address, bytes, site);
     return reinterpret_cast<uint8_t*>(address - DeviceBias);
 }
 
@@ -169,6 +175,8 @@ inline uint8_t* shared_address(uint32_t address, uint32_t bytes, uint32_t alignm
     if (address < SharedBase || address > thread.shared_end || address + bytes > thread.shared_end)
         thread.executor->fail(Fault::IllegalAddress, site, "%u bytes at shared address 0x%x; the CTA's shared memory is 0x%x..0x%x",
                               bytes, address, SharedBase, thread.shared_end);
+    if (thread.lint)
+        thread.executor->record_access(true, address, bytes, site);
     if (access != Access::Read)
         for (uint32_t word = address / 4; word < (address + bytes + 3) / 4; ++word)
             thread.shared_writers[word] = thread.writer;

@@ -145,25 +145,26 @@ template <int Tokens> DEVICE bool reduce_splits(const MatMulArguments& a, shared
     return true;
 }
 
-// Two rows a thread: bias and residual, rounded once.
+// Two rows a thread: bias and residual, rounded once. Pairs of elements where the shape allows it; the base addresses do.
 template <int Tokens> DEVICE void write_out(const MatMulArguments& a, shared_ptr<const float> tile)
 {
     const int row = block_x() * BlockRows + 2 * lane_index();
     const bool pairs = ((a.rows | a.out_stride) & 1) == 0;
     for (int token = warp_index(); token < a.tokens; token += Threads / 32) {
         const int64_t at = static_cast<int64_t>(token) * a.out_stride + row;
-        float value[2];
-        UNROLL for (int e = 0; e < 2; ++e) {
-            value[e] = load(tile + token * TileStride + 2 * lane_index() + e);
-            if (row + e < a.rows) {
-                value[e] += a.bias != nullptr ? load(a.bias + row + e) : 0.0f;
-                value[e] += a.residual != nullptr ? to_float(load(a.residual + at + e)) : 0.0f;
-                if (!pairs)
-                    store(a.out + at + e, to_bf16(value[e]));
-            }
+        const float2 sum = load(cast<const float2>(tile + token * TileStride) + lane_index());
+        if (pairs && row < a.rows) {
+            const float2 bias = a.bias != nullptr ? load(cast<const float2>(a.bias + row)) : float2{0.0f, 0.0f};
+            const float2 residual = a.residual != nullptr ? unpack_bf16(load(cast<const uint32_t>(a.residual + at))) : float2{0.0f, 0.0f};
+            store(cast<uint32_t>(a.out + at), pack_bf16(sum.x + bias.x + residual.x, sum.y + bias.y + residual.y));
+        } else {
+            UNROLL for (int e = 0; e < 2; ++e)
+                if (row + e < a.rows) {
+                    const float bias = a.bias != nullptr ? load(a.bias + row + e) : 0.0f;
+                    const float residual = a.residual != nullptr ? to_float(load(a.residual + at + e)) : 0.0f;
+                    store(a.out + at + e, to_bf16((e == 0 ? sum.x : sum.y) + bias + residual));
+                }
         }
-        if (pairs && row < a.rows)
-            store(cast<uint32_t>(a.out + at), pack_bf16(value[0], value[1]));
     }
 }
 

@@ -60,6 +60,10 @@ DEVICE uint32_t atomic_add(uint32_t* pointer, uint32_t value) { return atomicAdd
 DEVICE int atomic_max(int* pointer, int value) { return atomicMax(pointer, value); }
 DEVICE uint64_t atomic_max(uint64_t* pointer, uint64_t value) { return atomicMax(pointer, value); }
 
+// Between two looks at memory that another CTA is to write. That CTA has to be on the device already: a grid whose CTAs wait for
+// each other must not be larger than what fits.
+DEVICE void poll_pause() { __nanosleep(20); }
+
 // Makes this thread's earlier writes visible to the device before its later ones.
 DEVICE void fence_device() { __threadfence(); }
 
@@ -71,3 +75,10 @@ DEVICE uint64_t clock_cycles()
     return cycles;
 }
 #endif
+
+// Waits until another CTA has counted up to `value` with release.
+DEVICE void wait_until(global_ptr<const uint32_t> counter, uint32_t value)
+{
+    while (load_acquire(counter) < value)
+        poll_pause();
+}

@@ -53,6 +53,23 @@ internal sealed unsafe class EmulatedUnit : IDisposable
         _stream.Synchronize();
     }
 
+    /// <summary>Runs a kernel whose memory accesses are counted.</summary>
+    public IReadOnlyList<PlaceAccesses> RunRecorded(string kernel, LaunchShape shape, params ReadOnlySpan<KernelArgument> arguments)
+    {
+        var setLint = (delegate* unmanaged<int, void>)NativeLibrary.GetExport(_library, "llamaserve_emulated_set_lint");
+        var accesses = (delegate* unmanaged<byte*>)NativeLibrary.GetExport(_library, "llamaserve_emulated_accesses");
+        setLint(1);
+        try
+        {
+            Run(kernel, shape, arguments);
+            return PlaceAccesses.Parse(Marshal.PtrToStringUTF8((nint)accesses())!);
+        }
+        finally
+        {
+            setLint(0);
+        }
+    }
+
     /// <summary>Runs a kernel that fails and forgets the failure.</summary>
     /// <returns>Its error and the explanation; <see cref="CUResult.Success"/> when it did not fail.</returns>
     public (CUResult Result, string Explanation) RunFaulty(string kernel, LaunchShape shape, params ReadOnlySpan<KernelArgument> arguments)

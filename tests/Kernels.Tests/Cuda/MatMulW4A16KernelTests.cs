@@ -57,9 +57,22 @@ public sealed class MatMulW4A16KernelTests
         }
     }
 
+    [Test]
+    public void Memory_is_accessed_without_conflict_or_waste([Values(8, 32)] int tokens)
+    {
+        IReadOnlyList<PlaceAccesses> accesses = [];
+        Run(Unit.Value, new Problem(128, 1024, tokens, 128), 2, TokenTiles(tokens), (unit, kernel, shape, argument) => accesses = unit.RunRecorded(kernel, shape, argument));
+        Assert.That(accesses.Any(access => access.Place.StartsWith("shared load_matrix_x4 ", StringComparison.Ordinal)));
+        Assert.That(accesses.Where(access => access.Units > access.IdealUnits), Is.Empty);
+    }
+
     private static int TokenTiles(int tokens) => tokens <= 8 ? 1 : tokens <= 16 ? 2 : tokens <= 32 ? 4 : 8;
 
-    private static unsafe float[] Run(EmulatedUnit unit, Problem problem, int splits, int tokenTiles)
+    private static float[] Run(EmulatedUnit unit, Problem problem, int splits, int tokenTiles) =>
+        Run(unit, problem, splits, tokenTiles, (emulated, kernel, shape, argument) => emulated.Run(kernel, shape, argument));
+
+    private static unsafe float[] Run(
+        EmulatedUnit unit, Problem problem, int splits, int tokenTiles, Action<EmulatedUnit, string, LaunchShape, KernelArgument> launch)
     {
         int blocks = (problem.Rows + BlockRows - 1) / BlockRows;
         using CudaDeviceVariable<byte> weights = unit.Upload<byte>(problem.Packed());
@@ -86,7 +99,7 @@ public sealed class MatMulW4A16KernelTests
         };
         int stages = tokenTiles switch { 1 => 8, 2 => 6, 4 => 4, _ => 2 };
         int shared = stages * (problem.ChunkBytes + (tokenTiles * 8 * ChunkColumns * 2));
-        unit.Run($"matmul_w4a16_t{tokenTiles * 8}_g{problem.Group}", new LaunchShape(new Dim3(blocks, splits), 256, shared), KernelArgument.Struct(&arguments));
+        launch(unit, $"matmul_w4a16_t{tokenTiles * 8}_g{problem.Group}", new LaunchShape(new Dim3(blocks, splits), 256, shared), KernelArgument.Struct(&arguments));
         Assert.That(tickets.Download(), Is.All.Zero);
         return [.. result.Download().Select(Number)];
     }
