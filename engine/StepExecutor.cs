@@ -57,7 +57,7 @@ internal sealed class StepExecutor(
         {
             results = runner.Execute(plan);
         }
-        catch (Exception exception)
+        catch (Exception exception) when (exception is not DeviceException { IsLost: true })
         {
             fault = exception;
         }

@@ -47,6 +47,9 @@ public sealed class ForwardBatch
     /// <summary>Most tokens that the batch can hold.</summary>
     public int MaxTokens => _tokenIds.Length;
 
+    /// <summary>Most sequences that the batch can hold.</summary>
+    public int MaxSequences => _contextLengths.Length;
+
     /// <summary>[TokenCount] vocabulary ids.</summary>
     public ReadOnlySpan<int> TokenIds => _tokenIds.AsSpan(0, TokenCount);
 

@@ -1,5 +1,6 @@
 using System.Net;
 using LlamaServe.Engine;
+using LlamaServe.Kernels;
 
 namespace LlamaServe.Server;
 
@@ -23,8 +24,8 @@ internal sealed record ServerOptions
     /// <summary>Metrics and probes over HTTP/1.1; 0 for a free one, null for none.</summary>
     public int? MetricsPort { get; init; } = 50052;
 
-    /// <summary>"cpu", or "auto" for the best one there is.</summary>
-    public string Device { get; init; } = "auto";
+    /// <summary>Where the model runs.</summary>
+    public BackendChoice Device { get; init; } = BackendChoice.Auto;
 
     /// <summary>CPU threads of the model; null for one a core.</summary>
     public int? Threads { get; init; }

@@ -15,7 +15,12 @@ internal sealed class ModelOptions
         HelpName = "path",
     };
 
-    private readonly Option<string> _device = Choice("--device", "Where the model runs", "auto", "cpu");
+    private readonly Option<string> _device = new("--device")
+    {
+        Description = "Where the model runs: auto (a GPU if there is one), cpu, cuda:N, or cuda-emulated (for tests)",
+        HelpName = "auto|cpu|cuda:N",
+        DefaultValueFactory = _ => "auto",
+    };
 
     private readonly Option<int?> _threads = new("--threads", "-t") { Description = "CPU threads of the model [default: one a core]" };
 
@@ -80,11 +85,15 @@ internal sealed class ModelOptions
         return new ServerOptions
         {
             ModelPath = line.GetValue(_model) ?? ServerOptions.BundledModelPath,
-            Device = line.GetValue(_device)!,
+            Device = Device(line.GetValue(_device)!),
             Threads = line.GetValue(_threads),
             Engine = engine,
         };
     }
+
+    private static BackendChoice Device(string text) => BackendChoice.TryParse(text, out BackendChoice choice)
+        ? choice
+        : throw new CommandException($"--device takes auto, cpu, cuda, cuda:N or cuda-emulated, not '{text}'", ExitCode.Failed);
 
     private void Check(EngineOptions engine)
     {

@@ -1,6 +1,6 @@
 using System.Diagnostics.Metrics;
 using LlamaServe.Engine;
-using LlamaServe.Kernels.Cpu;
+using LlamaServe.Kernels;
 using LlamaServe.Models;
 using LlamaServe.Server.Hosting;
 
@@ -13,9 +13,10 @@ internal static class ModelStarter
     {
         ServerOptions options = services.GetRequiredService<ServerOptions>();
         LoadProgressDisplay progress = new(Console.Error, !Console.IsErrorRedirected, options.ModelFileName, cancellationToken);
+        ILogger<HostedModel> logger = services.GetRequiredService<ILogger<HostedModel>>();
         LoadedModel? loaded = null;
         LlamaEngine engine = new(
-            () => loaded = Load(options, progress),
+            () => loaded = Load(options, progress, logger),
             options.Engine,
             log: services.GetRequiredService<ILogger<LlamaEngine>>(),
             meters: services.GetRequiredService<IMeterFactory>());
@@ -35,15 +36,15 @@ internal static class ModelStarter
         LoadedModel model = loaded!;
         if (model.IdsWithoutRow > 0)
         {
-            services.GetRequiredService<ILogger<HostedModel>>().IdsWithoutRow(model.Name, model.Model.Config.VocabularySize, model.Tokenizer.VocabularySize - 1);
+            logger.IdsWithoutRow(model.Name, model.Model.Config.VocabularySize, model.Tokenizer.VocabularySize - 1);
         }
         return new HostedModel(
             options.ModelName ?? model.Name, engine, model.Tokenizer, model.Model.Config, model.Defaults, model.Model.Backend.Description);
     }
 
-    private static LoadedModel Load(ServerOptions options, LoadProgressDisplay progress)
+    private static LoadedModel Load(ServerOptions options, LoadProgressDisplay progress, ILogger logger)
     {
-        CpuBackend backend = CreateBackend(options);
+        IBackend backend = options.Device.Create(options.Threads ?? 0, logger.GpuUnusable);
         try
         {
             return ModelLoader.Load(options.ModelPath, backend, progress);
@@ -54,10 +55,4 @@ internal static class ModelStarter
             throw;
         }
     }
-
-    private static CpuBackend CreateBackend(ServerOptions options) => options.Device switch
-    {
-        "auto" or "cpu" => new CpuBackend(new CpuBackendOptions { Threads = options.Threads ?? 0 }),
-        _ => throw new ArgumentException($"there is no device \"{options.Device}\"", nameof(options)),
-    };
 }

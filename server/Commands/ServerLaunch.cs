@@ -1,3 +1,4 @@
+using LlamaServe.Kernels;
 using LlamaServe.Models.Weights;
 using LlamaServe.Server.Hosting;
 
@@ -33,6 +34,10 @@ internal static class ServerLaunch
         catch (OperationCanceledException)
         {
             return null;
+        }
+        catch (DeviceUnavailableException failure)
+        {
+            throw new CommandException($"The device cannot be used: {failure.Message}", ExitCode.ModelUnusable, failure);
         }
         catch (Exception failure) when (failure is CheckpointException or ArgumentException or IOException or UnauthorizedAccessException)
         {

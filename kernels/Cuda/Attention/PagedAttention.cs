@@ -69,7 +69,7 @@ internal sealed unsafe class PagedAttention
         _multiprocessors = device.MultiprocessorCount;
     }
 
-    public static bool Supports(in AttentionShape shape) => HeadDims.AsSpan().Contains(shape.HeadDim) && shape.Scale > 0;
+    public static bool Supports(int headDim) => HeadDims.AsSpan().Contains(headDim);
 
     /// <summary>Bytes of partial results and scratch memory.</summary>
     /// <param name="partialRows">The most of any plan.</param>

@@ -3,7 +3,7 @@ using System.Runtime.InteropServices;
 namespace LlamaServe.Kernels.Cuda.Driver;
 
 /// <summary>A call of the driver API that failed.</summary>
-public sealed class CudaException : Exception
+public sealed class CudaException : DeviceException
 {
     internal CudaException(string entryPoint, CUResult result, string name, string text)
         : base($"{entryPoint} failed: {name} ({text})")
@@ -22,6 +22,8 @@ public sealed class CudaException : Exception
     public bool IsSticky => Result is CUResult.Deinitialized or CUResult.EccUncorrectable or CUResult.NvlinkUncorrectable
         or CUResult.IllegalAddress or CUResult.LaunchTimeout or CUResult.ContextIsDestroyed or CUResult.Assert
         or (>= CUResult.HardwareStackError and <= CUResult.LaunchFailed) or CUResult.TensorMemoryLeak or CUResult.Unknown;
+
+    public override bool IsLost => IsSticky;
 
     internal CUResult Result { get; }
 

@@ -4,43 +4,9 @@
 // One CTA of 512 threads a row. A thread holds its first Held vectors of eight elements in registers and reads any further ones
 // again. The sum's order depends on the row's width alone.
 #include "device.cuh"
+#include "vectors.cuh"
 
-static constexpr int Threads = 512, Held = 4, Lanes = 8;
-
-template <class T> struct Vector { T element[Lanes]; };
-
-template <class T> DEVICE void load_vector(float* to, global_ptr<const T> row, int column, int width, bool aligned)
-{
-    if (aligned) {
-        constexpr int Parts = sizeof(Vector<T>) / 16;
-        uint4 parts[Parts];
-        UNROLL for (int i = 0; i < Parts; ++i)
-            parts[i] = load(cast<const uint4>(row + column) + i);
-        const T* elements = reinterpret_cast<const T*>(parts);
-        UNROLL for (int i = 0; i < Lanes; ++i)
-            to[i] = to_float(elements[i]);
-    } else {
-        UNROLL for (int i = 0; i < Lanes; ++i)
-            to[i] = column + i < width ? to_float(load(row + column + i)) : 0.0f;
-    }
-}
-
-template <class T> DEVICE void store_vector(global_ptr<T> row, const float* from, int column, int width, bool aligned)
-{
-    if (aligned) {
-        constexpr int Parts = sizeof(Vector<T>) / 16;
-        uint4 parts[Parts];
-        T* elements = reinterpret_cast<T*>(parts);
-        UNROLL for (int i = 0; i < Lanes; ++i)
-            elements[i] = from_float<T>(from[i]);
-        UNROLL for (int i = 0; i < Parts; ++i)
-            store(cast<uint4>(row + column) + i, parts[i]);
-    } else {
-        UNROLL for (int i = 0; i < Lanes; ++i)
-            if (column + i < width)
-                store(row + column + i, from_float<T>(from[i]));
-    }
-}
+static constexpr int Threads = 512, Held = 4;
 
 // The sum over the CTA, in every thread; the order is fixed.
 DEVICE float cta_sum(float value)

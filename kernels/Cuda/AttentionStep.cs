@@ -1,0 +1,97 @@
+using System.Runtime.InteropServices;
+using LlamaServe.Kernels.Cuda.Driver;
+
+namespace LlamaServe.Kernels.Cuda;
+
+/// <summary>Paged attention of a step's layers: plans and uploads the work once for all layers of a shape.</summary>
+internal sealed class AttentionStep(CudaRuntime runtime) : IDisposable
+{
+    /// <summary>
+    /// Rows of partial results, for each KV head: 64 sequences of 8k tokens in groups of eight. What needs more is not split.
+    /// </summary>
+    private const int MaxPartialRows = 16384;
+
+    private readonly PagedAttention _attention = new(runtime.Module("paged_attention.cu"), runtime.Device);
+    private readonly List<Plan> _plans = [];
+    private int[] _staging = [];
+
+    /// <summary>Forgets the step's plans; their memory stays.</summary>
+    public void Reset()
+    {
+        foreach (Plan plan in _plans)
+        {
+            plan.IsCurrent = false;
+        }
+    }
+
+    /// <param name="inputs">Has the batch.</param>
+    public void Run(Tensor qkv, ForwardBatch batch, StepInputs inputs, in AttentionShape shape, CudaKvCache cache, int layer, Tensor output)
+    {
+        Plan plan = PlanFor(shape, batch);
+        PagedAttentionInputs arguments = new()
+        {
+            Queries = new DevicePtr((ulong)qkv.Address),
+            QueryStride = qkv.RowStride,
+            Keys = cache.Keys(layer),
+            Values = cache.Values(layer),
+            BlockSize = cache.Shape.BlockSize,
+            Output = new DevicePtr((ulong)output.Address),
+            OutputStride = output.RowStride,
+            QueryStart = inputs.QueryStart,
+            ContextLengths = inputs.ContextLengths,
+            BlockTables = inputs.BlockTables,
+            BlockTableStride = batch.MaxBlocksPerSequence,
+            Plan = plan.Memory.Pointer,
+            Workspace = plan.Workspace,
+            PartialRows = MaxPartialRows,
+        };
+        _attention.Run(runtime.Stream, shape, arguments);
+    }
+
+    public void Dispose() => _plans.ForEach(plan => plan.Memory.Dispose());
+
+    private Plan PlanFor(in AttentionShape shape, ForwardBatch batch)
+    {
+        int group = shape.Heads / shape.KvHeads;
+        int words = AttentionPlanner.MaxWords(batch.MaxTokens, batch.MaxSequences, group);
+        Plan? plan = null;
+        foreach (Plan candidate in _plans)
+        {
+            plan = candidate.Shape == shape && candidate.Memory.Length >= words ? candidate : plan;
+        }
+        if (plan is null)
+        {
+            plan = new Plan(shape, new CudaDeviceVariable<int>(runtime.Context, words), runtime.Memory.Take(_attention.WorkspaceBytes(shape, MaxPartialRows)));
+            _plans.Add(plan);
+        }
+        if (!plan.IsCurrent)
+        {
+            Upload(plan, batch, words);
+        }
+        return plan;
+    }
+
+    private void Upload(Plan plan, ForwardBatch batch, int words)
+    {
+        if (_staging.Length < words)
+        {
+            _staging = new int[words];
+        }
+        AttentionPlanCounts counts = AttentionPlanner.Fill(
+            _staging.AsSpan(0, words), batch.QueryStart, batch.ContextLengths, plan.Shape, runtime.Device.MultiprocessorCount, MaxPartialRows);
+        runtime.Uploads.Upload(runtime.Stream, plan.Memory.Pointer, MemoryMarshal.AsBytes(_staging.AsSpan(0, counts.Words)));
+        plan.IsCurrent = true;
+    }
+
+    /// <summary>Layers run one after the other, so those of a shape share one workspace.</summary>
+    private sealed class Plan(AttentionShape shape, CudaDeviceVariable<int> memory, DevicePtr workspace)
+    {
+        public AttentionShape Shape { get; } = shape;
+
+        public CudaDeviceVariable<int> Memory { get; } = memory;
+
+        public DevicePtr Workspace { get; } = workspace;
+
+        public bool IsCurrent { get; set; }
+    }
+}

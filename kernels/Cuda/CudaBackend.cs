@@ -1,0 +1,241 @@
+using LlamaServe.Kernels.Cuda.Driver;
+
+namespace LlamaServe.Kernels.Cuda;
+
+/// <summary>
+/// The decoder's operations on an NVIDIA GPU, through kernels of our own. The residual stream is F32 and what feeds a matrix
+/// product BF16; sums are F32, keys and values BF16. Operations are queued on one stream; <see cref="Sample"/> waits for its results. Each
+/// checks its arguments here and is done by the class of its name.
+/// </summary>
+public sealed class CudaBackend : IBackend
+{
+    /// <summary>Results of one layer in units of its widest row of F32: two norms, attention, two residual rows and gate|up with its product.</summary>
+    private const int WidestResultsPerLayer = 3;
+
+    private readonly CudaRuntime _runtime;
+    private readonly StepArena _arena;
+    private readonly StepInputs _inputs;
+    private readonly RowOps _rows;
+    private readonly LinearLoader _linearLoader;
+    private readonly CudaMatMul _matMul;
+    private readonly RopeAndStoreKv _rope;
+    private readonly AttentionStep _attention;
+    private readonly Sample _sample;
+    private int _vocabularySize;
+
+    /// <exception cref="CudaUnavailableException">No driver, no such GPU, an unsupported one, too little memory, or no compiler.</exception>
+    public CudaBackend(CudaBackendOptions? options = null)
+    {
+        options ??= new CudaBackendOptions();
+        _runtime = new CudaRuntime(options);
+        _arena = new StepArena(AllocateChunk, Memory.DevicePool.Alignment);
+        _inputs = new StepInputs(_runtime);
+        _rows = new RowOps(_runtime);
+        _linearLoader = new LinearLoader(_runtime.Memory, _runtime.Uploads, _runtime.Stream);
+        _matMul = new CudaMatMul(_runtime.Module);
+        _rope = new RopeAndStoreKv(_runtime);
+        _attention = new AttentionStep(_runtime);
+        _sample = new Sample(_runtime.Stream, _runtime.Memory, _runtime.Kernel);
+        Description = $"{(options.Emulated ? "cuda-emulated" : $"cuda:{options.Ordinal}")} ({_runtime.Device.Name}, {_runtime.ArchitectureName})";
+    }
+
+    public string Description { get; }
+
+    /// <summary>For tests, which bring rows to the device and back.</summary>
+    internal CudaRuntime Runtime => _runtime;
+
+    public long AvailableBytes => _runtime.Memory.AvailableBytes;
+
+    public Weight LoadLinear(ReadOnlySpan<WeightData> parts)
+    {
+        Enter();
+        Check.Matrix(parts);
+        return LoadMatrix(parts);
+    }
+
+    public Weight LoadEmbedding(WeightData table, bool alsoLinear)
+    {
+        Enter();
+        Check.Data(table);
+        return new CudaEmbedding(_runtime, table, alsoLinear ? LoadMatrix([table]) : null);
+    }
+
+    public Weight LoadVector(ReadOnlySpan<WeightData> parts)
+    {
+        Enter();
+        Check.Vector(parts);
+        return new CudaVector(_runtime, parts);
+    }
+
+    public KvCache CreateKvCache(KvCacheShape shape)
+    {
+        Enter();
+        Check.Shape(shape);
+        Check.That(shape.Type == DType.BF16, $"keys and values on a GPU are BF16, not {shape.Type}");
+        Check.That(shape.BlockSize % 16 == 0, $"blocks of the KV cache on a GPU are multiples of 16 tokens, not {shape.BlockSize}");
+        Check.That(Cuda.PagedAttention.Supports(shape.HeadDim), $"there are no GPU kernels for heads of {shape.HeadDim} elements");
+        return new CudaKvCache(_runtime, shape);
+    }
+
+    public void Reserve(int maxTokens, int maxColumns, int maxLogitsRows, int vocabularySize)
+    {
+        Enter();
+        _vocabularySize = vocabularySize;
+        _matMul.Reserve(maxTokens, _runtime.Memory, _runtime.Stream);
+        _sample.Reserve(maxLogitsRows, vocabularySize);
+        _arena.Reserve(4L * WidestResultsPerLayer * maxTokens * maxColumns, 4L * maxLogitsRows * vocabularySize);
+    }
+
+    public void ResetStep()
+    {
+        Enter();
+        _arena.ResetStep();
+        _inputs.Reset();
+        _attention.Reset();
+    }
+
+    public void BeginLayer() => _arena.BeginLayer();
+
+    public Tensor Embed(ForwardBatch batch, Weight table)
+    {
+        CudaEmbedding embedding = table as CudaEmbedding ?? throw new ArgumentException("the table was not loaded by LoadEmbedding of this backend");
+        Check.Range(batch.TokenIds, embedding.Rows, "token id");
+        _inputs.Upload(batch);
+        Tensor y = _arena.Rent(batch.TokenCount, embedding.Columns);
+        _rows.Embed(embedding, _inputs.TokenIds, y);
+        return y;
+    }
+
+    public Tensor RmsNorm(Tensor x, Weight gain, float epsilon)
+    {
+        Check.Activation(x, "x");
+        CudaVector vector = CudaCheck.Vector(gain, x.Columns, "gain");
+        Tensor y = _arena.Rent(x.Rows, x.Columns, DType.BF16);
+        _rows.RmsNorm(x, vector, epsilon, y);
+        return y;
+    }
+
+    public Tensor Linear(Tensor x, Weight weight, Weight? bias = null, Tensor? residual = null)
+    {
+        CudaLinear matrix = CudaCheck.Matrix(weight);
+        Check.Activation(x, x.Rows, matrix.Columns, "x", x.Type);
+        CudaVector? vector = bias is null ? null : CudaCheck.Vector(bias, matrix.Rows, "bias");
+        if (residual is { } addend)
+        {
+            Check.Activation(addend, x.Rows, matrix.Rows, "residual");
+        }
+        // Logits are read by the sampler, sums by the next norm: both keep their precision.
+        bool isPrecise = residual is not null || matrix.Rows == _vocabularySize;
+        Tensor y = _arena.Rent(x.Rows, matrix.Rows, isPrecise ? DType.F32 : DType.BF16);
+        if (x.Rows > 0)
+        {
+            _matMul.Reserve(x.Rows, _runtime.Memory, _runtime.Stream);
+            _matMul.Run(_runtime.Stream, Rounded(x), matrix, vector?.Values ?? default, residual, y);
+        }
+        return y;
+    }
+
+    public void RopeAndStoreKv(
+        Tensor qkv, ForwardBatch batch, AttentionShape shape, RopeParameters rope, KvCache cache, int layer, HeadNorms? norms = null)
+    {
+        CudaKvCache own = CudaCheck.Cache(cache, layer);
+        Check.Attention(qkv, batch, shape, own, DType.BF16);
+        Check.Range(batch.SlotMapping, own.Shape.Blocks * own.Shape.BlockSize, "slot");
+        Check.That(
+            2 * rope.InverseFrequencies.Length == shape.HeadDim,
+            $"{rope.InverseFrequencies.Length} rotary frequencies for heads of {shape.HeadDim}");
+        _inputs.Upload(batch);
+        CudaHeadNorms? gains = norms is null ? null : new CudaHeadNorms(
+            CudaCheck.Vector(norms.Query, shape.HeadDim, "query norm"), CudaCheck.Vector(norms.Key, shape.HeadDim, "key norm"), norms.Epsilon);
+        _rope.Run(qkv, batch, _inputs, shape, rope, own, layer, gains);
+    }
+
+    public Tensor PagedAttention(Tensor qkv, ForwardBatch batch, AttentionShape shape, KvCache cache, int layer)
+    {
+        CudaKvCache own = CudaCheck.Cache(cache, layer);
+        Check.Attention(qkv, batch, shape, own, DType.BF16);
+        Check.BlockTables(batch, shape, own);
+        // The kernel's running maximum takes the factor as positive.
+        Check.That(shape.Scale > 0, $"the scale of q · k is {shape.Scale}");
+        _inputs.Upload(batch);
+        Tensor y = _arena.Rent(batch.TokenCount, shape.OutputColumns, DType.BF16);
+        _attention.Run(qkv, batch, _inputs, shape, own, layer, y);
+        return y;
+    }
+
+    public Tensor GatedActivation(Tensor gateUp)
+    {
+        Check.Activation(gateUp, "gate|up", gateUp.Type);
+        Check.That(gateUp.Columns % 2 == 0, $"gate|up has {gateUp.Columns} columns, an odd number");
+        Tensor y = _arena.Rent(gateUp.Rows, gateUp.Columns / 2, gateUp.Type);
+        _rows.GatedActivation(gateUp, y);
+        return y;
+    }
+
+    public Tensor GatherRows(Tensor x, ForwardBatch batch)
+    {
+        Check.Activation(x, batch.TokenCount, x.Columns, "x");
+        _inputs.Upload(batch);
+        Tensor y = _arena.Rent(batch.LogitsCount, x.Columns);
+        _rows.GatherRows(x, _inputs.LogitsRows, y);
+        return y;
+    }
+
+    public void Sample(Tensor logits, SamplingBatch batch)
+    {
+        Check.Activation(logits, "logits");
+        Check.That(logits.Rows == batch.Count, $"{logits.Rows} rows of logits for {batch.Count} rows to sample");
+        _sample.Run(logits, batch);
+    }
+
+    public void CopyBlocks(KvCache cache, ReadOnlySpan<BlockCopy> copies)
+    {
+        CudaKvCache own = CudaCheck.Cache(cache, 0);
+        foreach (BlockCopy copy in copies)
+        {
+            Check.Range([copy.Source, copy.Destination], own.Shape.Blocks, "block");
+        }
+        _rows.CopyBlocks(own, copies);
+    }
+
+    public void Dispose()
+    {
+        Enter();
+        _runtime.Stream.Synchronize();
+        _arena.Dispose();
+        _inputs.Dispose();
+        _rows.Dispose();
+        _linearLoader.Dispose();
+        _rope.Dispose();
+        _attention.Dispose();
+        _sample.Dispose();
+        _runtime.Dispose();
+    }
+
+    private CudaLinear LoadMatrix(ReadOnlySpan<WeightData> parts)
+    {
+        CudaLinear matrix = _linearLoader.Load(parts);
+        _matMul.Prepare(matrix);
+        return matrix;
+    }
+
+    /// <summary>Whichever thread calls: the driver's calls act on the thread's current context.</summary>
+    private void Enter() => _runtime.Context.SetCurrent();
+
+    private Tensor Rounded(Tensor x)
+    {
+        if (x.Type == DType.BF16)
+        {
+            return x;
+        }
+        Tensor rounded = _arena.Rent(x.Rows, x.Columns, DType.BF16);
+        _rows.RoundRows(x, rounded);
+        return rounded;
+    }
+
+    private ArenaChunk AllocateChunk(long bytes)
+    {
+        CudaDeviceVariable<byte> memory = new(_runtime.Context, bytes);
+        return new ArenaChunk((nint)memory.Pointer.Address, bytes, memory);
+    }
+}

@@ -1,0 +1,17 @@
+namespace LlamaServe.Kernels.Cuda;
+
+/// <summary>Which device a CUDA backend runs on, and how much of it it takes.</summary>
+public sealed class CudaBackendOptions
+{
+    /// <summary>The driver's number of the GPU, from 0.</summary>
+    public int Ordinal { get; init; }
+
+    /// <summary>Whether to run on the emulated device: the same kernels and launches on the host, for tests. Needs g++.</summary>
+    public bool Emulated { get; init; }
+
+    /// <summary>Device memory that stays free for the driver and other processes.</summary>
+    public long ReservedBytes { get; init; } = 512L << 20;
+
+    /// <summary>Device memory for weights, KV cache and workspaces; null for all that is free but <see cref="ReservedBytes"/>.</summary>
+    public long? PoolBytes { get; init; }
+}

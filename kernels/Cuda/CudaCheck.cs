@@ -1,0 +1,22 @@
+namespace LlamaServe.Kernels.Cuda;
+
+/// <summary>What was made by this backend, or <see cref="ArgumentException"/>.</summary>
+internal static class CudaCheck
+{
+    public static CudaVector Vector(Weight weight, int columns, string name)
+    {
+        CudaVector vector = weight as CudaVector ?? throw new ArgumentException($"{name} was not loaded by LoadVector of this backend");
+        Check.That(vector.Columns == columns, $"{name} has {vector.Columns} elements, expected {columns}");
+        return vector;
+    }
+
+    public static CudaKvCache Cache(KvCache cache, int layer)
+    {
+        CudaKvCache own = cache as CudaKvCache ?? throw new ArgumentException("the KV cache was not made by this backend");
+        Check.Layer(own, layer);
+        return own;
+    }
+
+    public static CudaLinear Matrix(Weight weight) => weight as CudaLinear ?? (weight as CudaEmbedding)?.Projection
+        ?? throw new ArgumentException("the weight was not loaded by LoadLinear of this backend, nor as a tied embedding");
+}

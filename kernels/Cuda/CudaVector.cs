@@ -1,0 +1,45 @@
+using System.Runtime.InteropServices;
+using LlamaServe.Kernels.Cpu;
+using LlamaServe.Kernels.Cuda.Driver;
+
+namespace LlamaServe.Kernels.Cuda;
+
+/// <summary>A norm gain or bias as F32 on the device.</summary>
+internal sealed class CudaVector : Weight
+{
+    public unsafe CudaVector(CudaRuntime runtime, ReadOnlySpan<WeightData> parts)
+        : base(1, TotalColumns(parts))
+    {
+        float[] values = new float[Columns];
+        fixed (float* start = values)
+        {
+            float* destination = start;
+            foreach (WeightData part in parts)
+            {
+                RowDecoder.Decode(part.Format, (byte*)part.Address, destination, part.Columns);
+                destination += part.Columns;
+            }
+        }
+        Values = runtime.Memory.Take(ByteLength);
+        runtime.Uploads.Upload(runtime.Stream, Values, MemoryMarshal.AsBytes(values.AsSpan()));
+    }
+
+    public override long ByteLength => 4L * Columns;
+
+    public DevicePtr Values { get; }
+
+    /// <summary>The memory belongs to the backend's pool.</summary>
+    public override void Dispose()
+    {
+    }
+
+    private static int TotalColumns(ReadOnlySpan<WeightData> parts)
+    {
+        int columns = 0;
+        foreach (WeightData part in parts)
+        {
+            columns = checked(columns + part.Columns);
+        }
+        return columns;
+    }
+}

@@ -1,0 +1,100 @@
+// The operations that move rows or work element by element. Each reads and writes every element once, which is its floor.
+//
+// A CTA works on one row. Rows lie `stride` elements apart; eight elements at a time where strides and widths are multiples of
+// eight (addresses then lie on 16 bytes), one at a time otherwise.
+#include "device.cuh"
+#include "vectors.cuh"
+
+static constexpr int Threads = 128;
+
+// Calls work(column) for the first column of each vector of the row.
+#define FOR_EACH_VECTOR(column, width) \
+    NO_UNROLL for (int column = thread_index() * Lanes; column < (width); column += Threads * Lanes)
+
+// out[t] = table[ids[t]], [tokens, width].
+KERNEL(embed, Threads, 4, (global_ptr<const bf16> table, global_ptr<const int32_t> ids, global_ptr<float> out, int out_stride, int width))
+{
+    dependency_wait();
+    const global_ptr<const bf16> from = table + static_cast<int64_t>(load(ids + block_x())) * width;
+    const global_ptr<float> to = out + static_cast<int64_t>(block_x()) * out_stride;
+    const bool aligned = ((width | out_stride) % Lanes) == 0;
+    FOR_EACH_VECTOR(column, width) {
+        float value[Lanes];
+        load_vector<bf16>(value, from, column, width, aligned);
+        store_vector<float>(to, value, column, width, aligned);
+    }
+}
+
+// out[i] = x[rows[i]], [rows asked for, width].
+KERNEL(gather_rows, Threads, 4,
+       (global_ptr<const float> x, int x_stride, global_ptr<const int32_t> rows, global_ptr<float> out, int out_stride, int width))
+{
+    dependency_wait();
+    const global_ptr<const float> from = x + static_cast<int64_t>(load(rows + block_x())) * x_stride;
+    const global_ptr<float> to = out + static_cast<int64_t>(block_x()) * out_stride;
+    const bool aligned = ((width | x_stride | out_stride) % Lanes) == 0;
+    FOR_EACH_VECTOR(column, width) {
+        float value[Lanes];
+        load_vector<float>(value, from, column, width, aligned);
+        store_vector<float>(to, value, column, width, aligned);
+    }
+}
+
+// out = x rounded, for a matrix product of F32 rows.
+KERNEL(round_rows, Threads, 4, (global_ptr<const float> x, int x_stride, global_ptr<bf16> out, int out_stride, int width))
+{
+    dependency_wait();
+    const global_ptr<const float> from = x + static_cast<int64_t>(block_x()) * x_stride;
+    const global_ptr<bf16> to = out + static_cast<int64_t>(block_x()) * out_stride;
+    const bool aligned = ((width | x_stride | out_stride) % Lanes) == 0;
+    FOR_EACH_VECTOR(column, width) {
+        float value[Lanes];
+        load_vector<float>(value, from, column, width, aligned);
+        store_vector<bf16>(to, value, column, width, aligned);
+    }
+}
+
+// gate / (1 + e^-gate); the exponential may overflow to infinity, whose reciprocal is the zero that is wanted.
+DEVICE float silu(float gate) { return gate * reciprocal_approx(1.0f + exp2_approx(gate * -1.4426950408889634f)); }
+
+// out = silu(x[.., 0 .. width)) * x[.., width .. 2 width).
+template <class T> DEVICE void gated_activation(global_ptr<const T> x, int x_stride, global_ptr<T> out, int out_stride, int width)
+{
+    dependency_wait();
+    const global_ptr<const T> gates = x + static_cast<int64_t>(block_x()) * x_stride, ups = gates + width;
+    const global_ptr<T> to = out + static_cast<int64_t>(block_x()) * out_stride;
+    const bool aligned = ((width | x_stride | out_stride) % Lanes) == 0;
+    FOR_EACH_VECTOR(column, width) {
+        float gate[Lanes], up[Lanes];
+        load_vector<T>(gate, gates, column, width, aligned);
+        load_vector<T>(up, ups, column, width, aligned);
+        UNROLL for (int i = 0; i < Lanes; ++i)
+            gate[i] = silu(gate[i]) * up[i];
+        store_vector<T>(to, gate, column, width, aligned);
+    }
+}
+KERNEL(gated_activation_bf16, Threads, 4, (global_ptr<const bf16> x, int x_stride, global_ptr<bf16> out, int out_stride, int width))
+{
+    gated_activation<bf16>(x, x_stride, out, out_stride, width);
+}
+KERNEL(gated_activation_f32, Threads, 4, (global_ptr<const float> x, int x_stride, global_ptr<float> out, int out_stride, int width))
+{
+    gated_activation<float>(x, x_stride, out, out_stride, width);
+}
+
+// cache[region][pairs[2 i + 1]] = cache[region][pairs[2 i]] for each i in order; a region is the keys or the values of a layer, a
+// block `block_vectors` pieces of 16 bytes. Grid: (pieces / Threads, regions). A thread keeps to its piece of every block, so the
+// copies follow one another without a barrier.
+KERNEL(copy_blocks, Threads, 4,
+       (global_ptr<uint4> cache, int64_t region_vectors, int block_vectors, global_ptr<const int32_t> pairs, int pair_count))
+{
+    dependency_wait();
+    const int piece = block_x() * Threads + thread_index();
+    if (piece >= block_vectors)
+        return;
+    const global_ptr<uint4> region = cache + block_y() * region_vectors + piece;
+    NO_UNROLL for (int i = 0; i < pair_count; ++i) {
+        const int64_t source = load(pairs + 2 * i), destination = load(pairs + 2 * i + 1);
+        store(region + destination * block_vectors, load(region + source * block_vectors));
+    }
+}

@@ -1,0 +1,74 @@
+using System.Runtime.InteropServices;
+using LlamaServe.Kernels.Cuda.Driver;
+
+namespace LlamaServe.Kernels.Cuda;
+
+/// <summary>Launches of rope_and_store_kv.cu, and the tables of rotations that they read.</summary>
+internal sealed unsafe class RopeAndStoreKv(CudaRuntime runtime) : IDisposable
+{
+    /// <summary>The widest head of the kernel, whose heads are multiples of 16.</summary>
+    public const int MaxHeadDim = 256;
+
+    private const int Threads = 256;
+
+    private readonly CudaKernel _kernel = runtime.Kernel("rope_and_store_kv.cu", "rope_and_store_kv");
+    private readonly List<CudaRopeTable> _tables = [];
+
+    public void Run(Tensor qkv, ForwardBatch batch, StepInputs inputs, AttentionShape shape, RopeParameters rope, CudaKvCache cache, int layer, CudaHeadNorms? norms)
+    {
+        RopeArguments arguments = new()
+        {
+            Qkv = new DevicePtr((ulong)qkv.Address),
+            QkvStride = qkv.RowStride,
+            Table = TableFor(rope, batch).Memory,
+            Positions = inputs.Positions,
+            Slots = inputs.SlotMapping,
+            Keys = cache.Keys(layer),
+            Values = cache.Values(layer),
+            QueryGain = norms?.Query.Values ?? default,
+            KeyGain = norms?.Key.Values ?? default,
+            Epsilon = norms?.Epsilon ?? 0,
+            Heads = shape.Heads,
+            KvHeads = shape.KvHeads,
+            HeadDim = shape.HeadDim,
+            BlockSize = cache.Shape.BlockSize,
+            Interleaved = rope.Style == RopeStyle.Interleaved ? 1 : 0,
+        };
+        _kernel.Launch(runtime.Stream, new LaunchShape(batch.TokenCount, Threads), KernelArgument.Struct(&arguments));
+    }
+
+    public void Dispose() => _tables.ForEach(table => table.Dispose());
+
+    private CudaRopeTable TableFor(RopeParameters rope, ForwardBatch batch)
+    {
+        CudaRopeTable? table = null;
+        foreach (CudaRopeTable candidate in _tables)
+        {
+            table = candidate.Parameters == rope ? candidate : table;
+        }
+        if (table is null)
+        {
+            table = new CudaRopeTable(runtime, rope);
+            _tables.Add(table);
+        }
+        int last = 0;
+        foreach (int position in batch.Positions)
+        {
+            last = Math.Max(last, position);
+        }
+        table.Cover(last);
+        return table;
+    }
+
+    /// <summary>As rope_and_store_kv.cu declares them.</summary>
+    [StructLayout(LayoutKind.Sequential)]
+    private struct RopeArguments
+    {
+        public DevicePtr Qkv, Table, Positions, Slots, Keys, Values, QueryGain, KeyGain;
+        public float Epsilon;
+        public int QkvStride, Heads, KvHeads, HeadDim, BlockSize, Interleaved;
+    }
+}
+
+/// <summary>Gains of a layer's query and key heads.</summary>
+internal readonly record struct CudaHeadNorms(CudaVector Query, CudaVector Key, float Epsilon);

@@ -1,0 +1,113 @@
+using LlamaServe.Kernels;
+using LlamaServe.Kernels.Cpu;
+using LlamaServe.Kernels.Cuda;
+using LlamaServe.Kernels.Cuda.Driver;
+using LlamaServe.Testing;
+
+namespace LlamaServe.Models.Tests.Decoders;
+
+/// <summary>
+/// The bundled model on the emulated device, through the kernels and launches of a real one, against the CPU backend. Both round
+/// keys and values to BF16; the device also rounds what feeds its matrix products, the CPU only what feeds its own BF16 kernels.
+/// </summary>
+[Category("CudaEmulated")]
+public sealed class CudaDecoderTests
+{
+    private const string Opening = "Once upon a time there was a king who had three sons, and the youngest of them";
+
+    /// <summary>Nats by which log-probabilities may differ, from rounding activations to 8 bits of mantissa in six layers.</summary>
+    private const float Tolerance = 0.08f;
+
+    private const int NewTokens = 12;
+
+    [Test]
+    public void The_bundled_model_says_what_it_says_on_the_cpu()
+    {
+        using CudaBackend device = Emulated();
+        using LoadedModel onDevice = ModelLoader.Load(RepositoryPaths.BundledModel, device);
+        using CpuBackend host = new();
+        using LoadedModel onHost = ModelLoader.Load(RepositoryPaths.BundledModel, host);
+        int[] prompt = [.. onHost.Tokenizer.Encode(Opening)];
+        using GreedySequence expected = new(onHost.Model, prompt.Length + NewTokens), actual = new(onDevice.Model, prompt.Length + NewTokens);
+
+        ReadOnlySpan<int> input = prompt;
+        for (int i = 0; i < NewTokens; i++)
+        {
+            (int[] ids, float[] logProbs) = expected.Append(input);
+            (int[] deviceIds, float[] deviceLogProbs) = actual.Append(input);
+            Assert.That(deviceLogProbs, Is.EqualTo(logProbs).Within(Tolerance), $"token {i}");
+            // Where two tokens are closer than the rounding, either may come first.
+            if (logProbs[0] - logProbs[1] > Tolerance)
+            {
+                Assert.That(deviceIds[0], Is.EqualTo(ids[0]), $"token {i}");
+            }
+            input = ids.AsSpan(0, 1);
+        }
+    }
+
+    [Test]
+    public void A_token_is_the_same_however_the_prompt_was_cut()
+    {
+        using CudaBackend device = Emulated();
+        using LoadedModel bundled = ModelLoader.Load(RepositoryPaths.BundledModel, device);
+        int[] prompt = [.. bundled.Tokenizer.Encode(Opening)];
+        using GreedySequence whole = new(bundled.Model, prompt.Length), cut = new(bundled.Model, prompt.Length);
+        (int[] ids, float[] logProbs) = whole.Append(prompt);
+        cut.Append(prompt.AsSpan(0, 7));
+        cut.Append(prompt.AsSpan(7, 1));
+        Assert.That(cut.Append(prompt.AsSpan(8)), Is.EqualTo((ids, logProbs)));
+    }
+
+    private static CudaBackend Emulated()
+    {
+        try
+        {
+            return new CudaBackend(new CudaBackendOptions { Emulated = true, PoolBytes = 64 << 20 });
+        }
+        catch (CudaUnavailableException exception)
+        {
+            Assert.Ignore($"{exception.Message} The CUDA backend is NOT checked");
+            throw;
+        }
+    }
+
+    /// <summary>A sequence of which each step tells the most likely next tokens, through the backend's sampler.</summary>
+    private sealed class GreedySequence : IDisposable
+    {
+        private const int BlockSize = 16;
+
+        private readonly CausalLm _model;
+        private readonly KvCache _cache;
+        private readonly ForwardBatch _batch;
+        private readonly SamplingBatch _sampling = new(1);
+        private readonly int[] _blockTable;
+        private int _length;
+
+        public GreedySequence(CausalLm model, int maxTokens)
+        {
+            int blocks = (maxTokens + BlockSize - 1) / BlockSize;
+            _model = model;
+            _cache = model.Backend.CreateKvCache(model.CacheShape(blocks, BlockSize, DType.BF16));
+            _batch = new ForwardBatch(maxTokens, maxSequences: 1, blocks);
+            _blockTable = [.. Enumerable.Range(0, blocks).Reverse()];
+            model.Reserve(maxTokens, 1);
+        }
+
+        /// <returns>The five most likely next tokens and their log-probabilities.</returns>
+        public (int[] Ids, float[] LogProbs) Append(ReadOnlySpan<int> tokens)
+        {
+            const int Tops = 5;
+            _model.Backend.ResetStep();
+            _batch.Clear();
+            _batch.Add(tokens, _length, _blockTable, BlockSize, tokens.Length - 1);
+            _length += tokens.Length;
+            Tensor logits = _model.Forward(_batch, _cache);
+            _sampling.Clear();
+            _sampling.Add(new SamplingRow { TopP = 1, RepetitionPenalty = 1, TargetId = -1, TopLogProbs = Tops });
+            _model.Backend.Sample(logits, _sampling);
+            return (_sampling.TopIds(0)[..Tops].ToArray(), _sampling.TopLogProbs(0)[..Tops].ToArray());
+        }
+
+        public void Dispose() => _cache.Dispose();
+    }
+}
