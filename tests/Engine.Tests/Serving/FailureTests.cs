@@ -1,6 +1,7 @@
 using LlamaServe.Engine.Requests;
 using LlamaServe.Engine.Scheduling;
 using LlamaServe.Engine.Tests.Support;
+using LlamaServe.Kernels;
 
 namespace LlamaServe.Engine.Tests.Serving;
 
@@ -143,6 +144,15 @@ public class FailureTests
     }
 
     [Test]
+    public async Task A_lost_device_fails_the_engine_and_its_requests()
+    {
+        await using EngineHarness harness = await EngineHarness.StartAsync(
+            EngineHarness.Small with { MaxRestarts = 0 }, beforeStep: _ => throw new LostDevice());
+        Assert.That((await harness.RunAsync(EngineHarness.Request())).Finish().Reason, Is.EqualTo(FinishReason.Error));
+        Assert.That(harness.Engine.State, Is.EqualTo(EngineState.Failed));
+    }
+
+    [Test]
     public async Task A_model_that_cannot_be_loaded_fails_the_start()
     {
         var engine = new LlamaEngine((Func<Models.LoadedModel>)(() => throw new InvalidDataException("bad file")), EngineHarness.Small);
@@ -161,5 +171,10 @@ public class FailureTests
             }
         }
         return false;
+    }
+
+    private sealed class LostDevice() : DeviceException("the device is gone")
+    {
+        public override bool IsLost => true;
     }
 }
