@@ -1,7 +1,6 @@
 using System.Globalization;
 using LlamaServe.Kernels.Cpu;
 using LlamaServe.Kernels.Cuda;
-using LlamaServe.Kernels.Cuda.Driver;
 
 namespace LlamaServe.Kernels;
 
@@ -15,14 +14,13 @@ public sealed record BackendChoice
 
     private enum DeviceKind
     {
-        Auto,
         Cpu,
         Cuda,
         CudaEmulated,
     }
 
-    /// <summary>The first GPU where there is one that can be used, else the CPU.</summary>
-    public static BackendChoice Auto { get; } = new(DeviceKind.Auto);
+    /// <summary>The CPU, as long as the CUDA kernels have not been proven on hardware.</summary>
+    public static BackendChoice Auto { get; } = new(DeviceKind.Cpu);
 
     /// <summary>Reads a choice; false when it is none.</summary>
     public static bool TryParse(string text, out BackendChoice choice)
@@ -31,9 +29,7 @@ public sealed record BackendChoice
         switch (text)
         {
             case "auto":
-                return true;
             case "cpu":
-                choice = new BackendChoice(DeviceKind.Cpu);
                 return true;
             case "cuda":
                 choice = new BackendChoice(DeviceKind.Cuda);
@@ -53,38 +49,11 @@ public sealed record BackendChoice
 
     /// <summary>Starts the device.</summary>
     /// <param name="threads">Of the CPU backend; 0 for one a logical processor.</param>
-    /// <param name="gpuUnusable">Told why "auto" does not take a GPU; not called where there is no NVIDIA driver at all.</param>
-    /// <exception cref="CudaUnavailableException">The chosen device cannot be used; the message says what would help.</exception>
-    public IBackend Create(int threads = 0, Action<string>? gpuUnusable = null)
+    /// <exception cref="DeviceUnavailableException">The chosen device cannot be used; the message says what would help.</exception>
+    public IBackend Create(int threads = 0) => _kind switch
     {
-        CpuBackendOptions cpu = new() { Threads = threads };
-        switch (_kind)
-        {
-            case DeviceKind.Cpu:
-                return new CpuBackend(cpu);
-            case DeviceKind.Cuda:
-                return new CudaBackend(new CudaBackendOptions { Ordinal = _ordinal });
-            case DeviceKind.CudaEmulated:
-                return new CudaBackend(new CudaBackendOptions { Emulated = true });
-            default:
-                return TryCreateGpu(gpuUnusable) ?? (IBackend)new CpuBackend(cpu);
-        }
-    }
-
-    private static CudaBackend? TryCreateGpu(Action<string>? gpuUnusable)
-    {
-        if (!DriverApi.IsInstalled)
-        {
-            return null;
-        }
-        try
-        {
-            return new CudaBackend();
-        }
-        catch (CudaUnavailableException exception)
-        {
-            gpuUnusable?.Invoke(exception.Message);
-            return null;
-        }
-    }
+        DeviceKind.Cuda => new CudaBackend(new CudaBackendOptions { Ordinal = _ordinal }),
+        DeviceKind.CudaEmulated => new CudaBackend(new CudaBackendOptions { Emulated = true }),
+        _ => new CpuBackend(new CpuBackendOptions { Threads = threads }),
+    };
 }

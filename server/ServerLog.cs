@@ -23,7 +23,4 @@ internal static partial class ServerLog
 
     [LoggerMessage(7, LogLevel.Warning, "{Model} has no row for the tokenizer's added ids {First} to {Last}; requests with them are refused")]
     public static partial void IdsWithoutRow(this ILogger logger, string model, int first, int last);
-
-    [LoggerMessage(8, LogLevel.Warning, "The GPU is not used: {Reason}")]
-    public static partial void GpuUnusable(this ILogger logger, string reason);
 }

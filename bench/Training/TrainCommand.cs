@@ -23,12 +23,12 @@ internal static class TrainCommand
         var tokens = new Option<long>("--tokens")
         {
             Description = "Training tokens to see in all; the bundled model saw the default.",
-            DefaultValueFactory = _ => 3_379_200,
+            DefaultValueFactory = _ => 14_028_800,
         };
         var cooldown = new Option<long>("--cooldown")
         {
             Description = "Tokens at the end over which the learning rate falls to zero.",
-            DefaultValueFactory = _ => 819_200,
+            DefaultValueFactory = _ => 1_638_400,
         };
         var threads = new Option<int>("--threads")
         {

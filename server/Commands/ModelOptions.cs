@@ -17,7 +17,7 @@ internal sealed class ModelOptions
 
     private readonly Option<string> _device = new("--device")
     {
-        Description = "Where the model runs: auto (a GPU if there is one), cpu, cuda:N, or cuda-emulated (for tests)",
+        Description = "Where the model runs: auto (today the CPU), cpu, cuda:N, or cuda-emulated (for tests)",
         HelpName = "auto|cpu|cuda:N",
         DefaultValueFactory = _ => "auto",
     };

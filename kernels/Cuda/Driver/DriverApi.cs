@@ -122,9 +122,6 @@ internal sealed unsafe class DriverApi(nint library)
     /// <summary>NVIDIA's driver, by the name under which the system's loader finds it.</summary>
     public static string SystemLibrary => OperatingSystem.IsWindows() ? "nvcuda.dll" : "libcuda.so.1";
 
-    /// <summary>Whether NVIDIA's driver is on this machine, usable or not.</summary>
-    public static bool IsInstalled => NativeLibrary.TryLoad(SystemLibrary, out _);
-
     /// <summary>Loads and starts a driver.</summary>
     /// <param name="path"><see cref="SystemLibrary"/> or the emulated driver's file.</param>
     /// <exception cref="CudaUnavailableException">There is none, it is too old, or it finds no GPU.</exception>
