@@ -6,15 +6,10 @@ internal sealed unsafe class CpuVector : Weight
     private readonly AlignedBuffer _values;
 
     public CpuVector(ReadOnlySpan<WeightData> parts)
-        : base(1, TotalColumns(parts))
+        : base(1, RowDecoder.TotalColumns(parts))
     {
         _values = new AlignedBuffer(4L * Columns);
-        float* destination = _values.Floats;
-        foreach (WeightData part in parts)
-        {
-            RowDecoder.Decode(part.Format, (byte*)part.Address, destination, part.Columns);
-            destination += part.Columns;
-        }
+        RowDecoder.Decode(parts, _values.Floats);
     }
 
     public override long ByteLength => _values.ByteLength;
@@ -22,14 +17,4 @@ internal sealed unsafe class CpuVector : Weight
     public float* Values => _values.Floats;
 
     public override void Dispose() => _values.Dispose();
-
-    private static int TotalColumns(ReadOnlySpan<WeightData> parts)
-    {
-        int columns = 0;
-        foreach (WeightData part in parts)
-        {
-            columns = checked(columns + part.Columns);
-        }
-        return columns;
-    }
 }

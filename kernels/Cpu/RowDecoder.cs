@@ -5,6 +5,28 @@ namespace LlamaServe.Kernels.Cpu;
 /// <summary>Decodes stored elements to F32. Block layouts are those that <see cref="WeightFormat"/> describes.</summary>
 internal static unsafe class RowDecoder
 {
+    /// <summary>Elements of a vector's parts together.</summary>
+    public static int TotalColumns(ReadOnlySpan<WeightData> parts)
+    {
+        int columns = 0;
+        foreach (WeightData part in parts)
+        {
+            columns = checked(columns + part.Columns);
+        }
+        return columns;
+    }
+
+    /// <summary>Decodes the parts of a vector, one after the other.</summary>
+    /// <param name="destination">Receives <see cref="TotalColumns"/> values.</param>
+    public static void Decode(ReadOnlySpan<WeightData> parts, float* destination)
+    {
+        foreach (WeightData part in parts)
+        {
+            Decode(part.Format, (byte*)part.Address, destination, part.Columns);
+            destination += part.Columns;
+        }
+    }
+
     /// <summary>Decodes <paramref name="count"/> elements, a multiple of the format's block.</summary>
     public static void Decode(WeightFormat format, byte* source, float* destination, int count)
     {

@@ -8,17 +8,12 @@ namespace LlamaServe.Kernels.Cuda;
 internal sealed class CudaVector : Weight
 {
     public unsafe CudaVector(CudaRuntime runtime, ReadOnlySpan<WeightData> parts)
-        : base(1, TotalColumns(parts))
+        : base(1, RowDecoder.TotalColumns(parts))
     {
         float[] values = new float[Columns];
         fixed (float* start = values)
         {
-            float* destination = start;
-            foreach (WeightData part in parts)
-            {
-                RowDecoder.Decode(part.Format, (byte*)part.Address, destination, part.Columns);
-                destination += part.Columns;
-            }
+            RowDecoder.Decode(parts, start);
         }
         Values = runtime.Memory.Take(ByteLength);
         runtime.Uploads.Upload(runtime.Stream, Values, MemoryMarshal.AsBytes(values.AsSpan()));
@@ -31,15 +26,5 @@ internal sealed class CudaVector : Weight
     /// <summary>The memory belongs to the backend's pool.</summary>
     public override void Dispose()
     {
-    }
-
-    private static int TotalColumns(ReadOnlySpan<WeightData> parts)
-    {
-        int columns = 0;
-        foreach (WeightData part in parts)
-        {
-            columns = checked(columns + part.Columns);
-        }
-        return columns;
     }
 }

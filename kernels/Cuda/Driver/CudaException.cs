@@ -19,11 +19,9 @@ public sealed class CudaException : DeviceException
     /// Whether the device's context is lost: every later call in this process fails too, so nothing on the device can be served
     /// until the process starts again.
     /// </summary>
-    public bool IsSticky => Result is CUResult.Deinitialized or CUResult.EccUncorrectable or CUResult.NvlinkUncorrectable
+    public override bool IsLost => Result is CUResult.Deinitialized or CUResult.EccUncorrectable or CUResult.NvlinkUncorrectable
         or CUResult.IllegalAddress or CUResult.LaunchTimeout or CUResult.ContextIsDestroyed or CUResult.Assert
         or (>= CUResult.HardwareStackError and <= CUResult.LaunchFailed) or CUResult.TensorMemoryLeak or CUResult.Unknown;
-
-    public override bool IsLost => IsSticky;
 
     internal CUResult Result { get; }
 

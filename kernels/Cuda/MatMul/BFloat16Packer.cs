@@ -26,13 +26,7 @@ internal static unsafe class BFloat16Packer
     private static ushort Element(WeightFormat format, byte* source, int column) => format switch
     {
         WeightFormat.BF16 => ((ushort*)source)[column],
-        WeightFormat.F16 => Round((float)((Half*)source)[column]),
-        _ => Round(((float*)source)[column]),
+        WeightFormat.F16 => Bf16.Round((float)((Half*)source)[column]),
+        _ => Bf16.Round(((float*)source)[column]),
     };
-
-    private static ushort Round(float value)
-    {
-        uint bits = BitConverter.SingleToUInt32Bits(value);
-        return (ushort)(float.IsNaN(value) ? bits >> 16 | 0x40 : (bits + 0x7FFF + (bits >> 16 & 1)) >> 16);
-    }
 }

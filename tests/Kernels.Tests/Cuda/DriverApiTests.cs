@@ -94,7 +94,7 @@ public sealed class DriverApiTests
     [TestCase((int)CUResult.InvalidValue, false)]
     [TestCase(720, false)]
     public void Errors_that_end_the_context_are_sticky(int result, bool sticky) =>
-        Assert.That(new CudaException("cuStreamSynchronize", (CUResult)result, "", "").IsSticky, Is.EqualTo(sticky));
+        Assert.That(new CudaException("cuStreamSynchronize", (CUResult)result, "", "").IsLost, Is.EqualTo(sticky));
 
     private static string LoadFails(string path) => Assert.Throws<CudaUnavailableException>(() => DriverApi.Load(path))!.Message;
 

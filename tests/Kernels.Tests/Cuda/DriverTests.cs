@@ -112,7 +112,7 @@ public sealed unsafe class DriverTests(string kind)
     {
         CudaException exception = Assert.Throws<CudaException>(() => new CudaDeviceVariable<byte>(_context, 1L << 50))!;
         Assert.That(exception.Message, Does.StartWith("cuMemAlloc failed: CUDA_ERROR_OUT_OF_MEMORY"));
-        Assert.That(exception.IsSticky, Is.False);
+        Assert.That(exception.IsLost, Is.False);
         using CudaDeviceVariable<byte> memory = new(_context, 1);
     }
 
@@ -137,6 +137,6 @@ public sealed unsafe class DriverTests(string kind)
         Assert.That(exception.EntryPoint, Is.EqualTo("cuModuleLoadData"));
         exception = Assert.Throws<CudaException>(() => _device.Kernels.GetKernel("nothing"))!;
         Assert.That(exception.Message, Does.StartWith("cuModuleGetFunction failed: CUDA_ERROR_NOT_FOUND"));
-        Assert.That(exception.IsSticky, Is.False);
+        Assert.That(exception.IsLost, Is.False);
     }
 }

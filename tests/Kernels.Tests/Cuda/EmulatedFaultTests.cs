@@ -27,10 +27,10 @@ public sealed class EmulatedFaultTests
                 kernel.Launch(stream, new LaunchShape(1, 32), memory.Pointer, 4L);
                 stream.Synchronize();
             })!;
-            Assert.That(exception.IsSticky);
+            Assert.That(exception.IsLost);
             Assert.That(exception.Message, Does.Contain("CUDA_ERROR_ILLEGAL_ADDRESS").And.Contain("store_at"));
             exception = Assert.Throws<CudaException>(() => new CudaDeviceVariable<uint>(_device.Context, 4))!;
-            Assert.That(exception.IsSticky);
+            Assert.That(exception.IsLost);
             Assert.That(exception.EntryPoint, Is.EqualTo("cuMemAlloc"));
             Assert.That(() => _device.Context.Synchronize(), Throws.TypeOf<CudaException>());
             Assert.That(memory.Dispose, Throws.Nothing);

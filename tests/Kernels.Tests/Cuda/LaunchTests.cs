@@ -65,7 +65,7 @@ public sealed unsafe class LaunchTests(string kind)
         int bytes = _device.Context.Device.SharedBytesPerBlock + 1;
         CudaException exception = Assert.Throws<CudaException>(() => Kernel("reverse").Launch(_stream, new LaunchShape(1, 256, bytes), data.Pointer, 1))!;
         Assert.That(exception.EntryPoint, Is.EqualTo("cuFuncSetAttribute"));
-        Assert.That(exception.IsSticky, Is.False);
+        Assert.That(exception.IsLost, Is.False);
     }
 
     [Test]
@@ -76,7 +76,7 @@ public sealed unsafe class LaunchTests(string kind)
         using CudaDeviceVariable<uint> counter = new(_device.Context, 1);
         CudaException exception = Assert.Throws<CudaException>(() => kernel.Launch(_stream, new LaunchShape(1, 64), counter.Pointer))!;
         Assert.That(exception.EntryPoint, Is.EqualTo("cuLaunchKernelEx"));
-        Assert.That(exception.IsSticky, Is.False);
+        Assert.That(exception.IsLost, Is.False);
     }
 
     [Test]
