@@ -86,15 +86,30 @@ internal static class Check
         {
             Data(part);
             That(part.Rows == 1, $"{part.Name} has {part.Rows} rows, a vector has one");
+            That(!part.Format.HasSeparateScales(), $"{part.Name} is {part.Format}; a vector has no scales beside it");
         }
     }
 
-    /// <summary>Stored elements whose size is known and whose rows are whole blocks.</summary>
+    /// <summary>A token table.</summary>
+    public static void Table(WeightData table)
+    {
+        Data(table);
+        That(!table.Format.HasSeparateScales(), $"{table.Name} is {table.Format}; a token table has no scales beside it");
+    }
+
+    /// <summary>Stored elements whose size is known, whose rows are whole blocks and whose scales are there.</summary>
     public static void Data(WeightData data)
     {
         That(
             data.Rows > 0 && data.Columns > 0 && data.Address != 0 && data.Columns % data.Format.BlockElements() == 0,
             $"{data.Name} is {data.Format} [{data.Rows}, {data.Columns}]: empty, or rows are not whole blocks of {data.Format.BlockElements()}");
+        bool hasZeroPoints = data.Format is WeightFormat.Int4 or WeightFormat.Int8;
+        That(
+            data.Format.HasSeparateScales() == (data.Scales != 0) && (hasZeroPoints || data.ZeroPoints == 0),
+            $"{data.Name} is {data.Format}: {(data.Format.HasSeparateScales() ? "" : "no ")}scales{(hasZeroPoints ? "" : " and no zero points")} belong beside it");
+        That(
+            data.GroupSize == 0 || (hasZeroPoints && data.GroupSize > 0 && data.GroupSize % 32 == 0 && data.Columns % data.GroupSize == 0),
+            $"{data.Name} is {data.Format} with {data.Columns} columns: groups of {data.GroupSize} are not multiples of 32 that divide a row");
     }
 
     /// <summary>Values in [0, <paramref name="bound"/>).</summary>

@@ -39,7 +39,7 @@ public sealed unsafe class CpuBackend : IBackend
 
     public Weight LoadEmbedding(WeightData table, bool alsoLinear)
     {
-        Check.Data(table);
+        Check.Table(table);
         return alsoLinear ? new CpuEmbedding(new CpuLinear(_pool, [table])) : new CpuEmbedding(table);
     }
 

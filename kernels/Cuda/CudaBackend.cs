@@ -56,7 +56,7 @@ public sealed class CudaBackend : IBackend
     public Weight LoadEmbedding(WeightData table, bool alsoLinear)
     {
         Enter();
-        Check.Data(table);
+        Check.Table(table);
         return new CudaEmbedding(_runtime, table, alsoLinear ? LoadMatrix([table]) : null);
     }
 

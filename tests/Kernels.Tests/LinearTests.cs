@@ -9,7 +9,7 @@ internal sealed class LinearTests(string backendName) : OpTests(backendName)
     private const int Columns = 512;
 
     [Test]
-    public void Every_format_agrees_with_the_reference([Values] WeightFormat format, [Values(1, 3, 8, 33)] int rows, [Values(16, 17, 50)] int features)
+    public void Every_format_agrees_with_the_reference([GgufFormats] WeightFormat format, [Values(1, 3, 8, 33)] int rows, [Values(16, 17, 50)] int features)
     {
         Random random = new(rows);
         byte[] bytes = StoredWeights.Random(random, format, features * Columns);
@@ -37,7 +37,7 @@ internal sealed class LinearTests(string backendName) : OpTests(backendName)
     }
 
     [Test]
-    public void Tied_tables_serve_both_look_up_and_projection_and_are_held_once([Values] WeightFormat format)
+    public void Tied_tables_serve_both_look_up_and_projection_and_are_held_once([GgufFormats] WeightFormat format)
     {
         byte[] bytes = StoredWeights.Random(new Random(6), format, 33 * Columns);
         WeightData data = Stored(format, 33, Columns, bytes);
@@ -73,7 +73,7 @@ internal sealed class LinearTests(string backendName) : OpTests(backendName)
     }
 
     [Test]
-    public void Rows_do_not_change_a_bit_with_their_neighbours([Values] WeightFormat format)
+    public void Rows_do_not_change_a_bit_with_their_neighbours([GgufFormats] WeightFormat format)
     {
         const int Rows = 32;
         byte[] bytes = StoredWeights.Random(new Random(8), format, 48 * Columns);

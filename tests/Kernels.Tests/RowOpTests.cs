@@ -5,7 +5,7 @@ namespace LlamaServe.Kernels.Tests;
 internal sealed class RowOpTests(string backendName) : OpTests(backendName)
 {
     [Test]
-    public void Embed_decodes_the_rows_of_every_format([Values] WeightFormat format)
+    public void Embed_decodes_the_rows_of_every_format([GgufFormats] WeightFormat format)
     {
         const int Rows = 11, Columns = 512;
         byte[] bytes = StoredWeights.Random(new Random(1), format, Rows * Columns);

@@ -63,7 +63,7 @@ internal readonly record struct PanelLayout(int StepColumns, int StepBytes, Acti
         WeightFormat.Q4_0 => new(64, 576, ActivationEncoding.Int8, 8),
         WeightFormat.Q4_K => new(256, 2368, ActivationEncoding.Int8WithSums, 0),
         WeightFormat.Q6_K => new(256, 3392, ActivationEncoding.Int8WithHalfSums, 32),
-        _ => throw new ArgumentOutOfRangeException(nameof(format), format, "unknown weight format"),
+        _ => throw new ArgumentException($"the CPU backend has no {format} matrices"),
     };
 
     /// <summary>Steps that cover <paramref name="columns"/> columns.</summary>

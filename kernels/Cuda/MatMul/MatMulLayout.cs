@@ -57,7 +57,7 @@ internal sealed class MatMulLayout
         WeightFormat.Q6_K => Q6_K,
         WeightFormat.Q4_0 => Q4_0,
         WeightFormat.Q4_K => Q4_K,
-        _ => throw new ArgumentOutOfRangeException(nameof(format), format, "unknown weight format"),
+        _ => throw new ArgumentException($"the CUDA backend has no {format} matrices"),
     };
 
     public static int Blocks(int rows) => (rows + BlockRows - 1) / BlockRows;

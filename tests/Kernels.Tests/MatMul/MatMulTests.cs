@@ -10,7 +10,7 @@ public sealed unsafe class MatMulTests(string features)
 
     [Test]
     public void Product_matches_double_precision_on_equally_rounded_activations(
-        [Values] WeightFormat format, [Values(1, 2, 3, 4, 5, 6, 7, 8, 9, 21)] int rows)
+        [GgufFormats] WeightFormat format, [Values(1, 2, 3, 4, 5, 6, 7, 8, 9, 21)] int rows)
     {
         SampleWeights weights = SampleWeights.Random(format, 83, 768, seed: 7);
         float[] input = MatMulReference.RandomActivations(rows, 768, seed: rows);
@@ -20,7 +20,7 @@ public sealed unsafe class MatMulTests(string features)
     }
 
     [Test]
-    public void Rounding_the_activations_costs_little([Values] WeightFormat format)
+    public void Rounding_the_activations_costs_little([GgufFormats] WeightFormat format)
     {
         SampleWeights weights = SampleWeights.Random(format, 96, 2048, seed: 8);
         float[] input = MatMulReference.RandomActivations(6, 2048, seed: 8);
@@ -56,7 +56,7 @@ public sealed unsafe class MatMulTests(string features)
     }
 
     [Test]
-    public void Row_is_the_same_bit_for_bit_whatever_shares_the_call([Values] WeightFormat format)
+    public void Row_is_the_same_bit_for_bit_whatever_shares_the_call([GgufFormats] WeightFormat format)
     {
         const int MostRows = 40, Columns = 768, Outputs = 83;
         SampleWeights weights = SampleWeights.Random(format, Outputs, Columns, seed: 10);
@@ -79,7 +79,7 @@ public sealed unsafe class MatMulTests(string features)
     }
 
     [Test]
-    public void Portable_and_assembled_kernels_agree_bit_for_bit([Values] WeightFormat format)
+    public void Portable_and_assembled_kernels_agree_bit_for_bit([GgufFormats] WeightFormat format)
     {
         SampleWeights weights = SampleWeights.Random(format, 83, 768, seed: 11);
         float[] input = MatMulReference.RandomActivations(9, 768, seed: 11);
@@ -97,7 +97,7 @@ public sealed unsafe class MatMulTests(string features)
     }
 
     [Test]
-    public void Bias_then_residual_are_added_in_place_and_nothing_else_is_touched([Values] WeightFormat format, [Values(1, 5, 19)] int rows)
+    public void Bias_then_residual_are_added_in_place_and_nothing_else_is_touched([GgufFormats] WeightFormat format, [Values(1, 5, 19)] int rows)
     {
         const int Columns = 256, Outputs = 45, Stride = 50, InputStride = 300;
         SampleWeights weights = SampleWeights.Random(format, Outputs, Columns, seed: 12);
@@ -143,7 +143,7 @@ public sealed unsafe class MatMulTests(string features)
     [TestCase(float.PositiveInfinity)]
     public void Values_that_are_not_finite_spoil_their_own_row_only(float value)
     {
-        foreach (WeightFormat format in Enum.GetValues<WeightFormat>())
+        foreach (WeightFormat format in GgufFormatsAttribute.All)
         {
             SampleWeights weights = SampleWeights.Random(format, 16, 256, seed: 15);
             float[] input = MatMulReference.RandomActivations(3, 256, seed: 15);
@@ -157,14 +157,14 @@ public sealed unsafe class MatMulTests(string features)
     }
 
     [Test]
-    public void Zeros_give_zeros([Values] WeightFormat format)
+    public void Zeros_give_zeros([GgufFormats] WeightFormat format)
     {
         SampleWeights weights = SampleWeights.Random(format, 16, 256, seed: 16);
         Assert.That(MatMulReference.Run(_features, weights, new float[3 * 256], 3), Is.All.EqualTo(0f));
     }
 
     [Test]
-    public void A_reserved_product_allocates_nothing([Values] WeightFormat format)
+    public void A_reserved_product_allocates_nothing([GgufFormats] WeightFormat format)
     {
         SampleWeights weights = SampleWeights.Random(format, 64, 512, seed: 17);
         float[] input = MatMulReference.RandomActivations(130, 512, seed: 17), output = new float[130 * 64];

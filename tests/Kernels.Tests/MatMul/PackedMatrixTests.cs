@@ -13,7 +13,7 @@ public sealed unsafe class PackedMatrixTests
     public void StopPool() => _pool.Dispose();
 
     [Test]
-    public void Stacked_parts_equal_one_matrix_of_all_their_rows([Values] WeightFormat format)
+    public void Stacked_parts_equal_one_matrix_of_all_their_rows([GgufFormats] WeightFormat format)
     {
         SampleWeights whole = SampleWeights.Random(format, 45, 512, seed: 20);
         int rowBytes = whole.Bytes.Length / 45;
@@ -31,7 +31,7 @@ public sealed unsafe class PackedMatrixTests
     }
 
     [Test]
-    public void Decoded_row_is_what_the_checkpoint_says([Values] WeightFormat format)
+    public void Decoded_row_is_what_the_checkpoint_says([GgufFormats] WeightFormat format)
     {
         SampleWeights weights = SampleWeights.Random(format, 33, 768, seed: 21);
         using PackedMatrix matrix = MatMulReference.Pack(_pool, weights);
@@ -68,7 +68,7 @@ public sealed unsafe class PackedMatrixTests
     [Test]
     public void Packing_costs_no_memory_beyond_the_checkpoint_for_whole_panels()
     {
-        foreach (WeightFormat format in Enum.GetValues<WeightFormat>())
+        foreach (WeightFormat format in GgufFormatsAttribute.All)
         {
             using PackedMatrix matrix = MatMulReference.Pack(_pool, SampleWeights.Random(format, 64, 1024, seed: 22));
             double growth = matrix.ByteLength / (double)format.Bytes(64 * 1024);

@@ -13,7 +13,7 @@ public sealed class CudaMatMulTests(string kind)
     public void RequireDevice() => _device = TestDevice.Require(kind);
 
     [Test]
-    public void Products_match_double_precision([Values] WeightFormat format, [Values(1, 7, 8, 9, 33, 65, 130)] int tokens)
+    public void Products_match_double_precision([GgufFormats] WeightFormat format, [Values(1, 7, 8, 9, 33, 65, 130)] int tokens)
     {
         // Rows that fill neither blocks nor vectors; columns that fill no chunk but as the format's blocks allow.
         const int Rows = 131;
@@ -99,7 +99,7 @@ public sealed class CudaMatMulTests(string kind)
     }
 
     [Test]
-    public void Values_that_are_not_finite_spoil_their_own_row_only([Values] WeightFormat format)
+    public void Values_that_are_not_finite_spoil_their_own_row_only([GgufFormats] WeightFormat format)
     {
         const int Rows = 16, Columns = 256;
         byte[] bytes = StoredWeights.Random(new Random(10), format, Rows * Columns);
