@@ -6,9 +6,11 @@ using LlamaServe.V1;
 namespace LlamaServe.Bench.Frontend;
 
 /// <summary>Clients that each send the same request again and again over a few connections and read every answer to its end.</summary>
-/// <param name="clients">Requests in flight.</param>
-internal sealed class ClientLoad(string address, int connections, int clients, GenerateRequest request)
+/// <param name="clients">Requests in flight, at most where there is a rate.</param>
+/// <param name="requestsPerSecond">Sent by the clock, evenly; null: as fast as answers come.</param>
+internal sealed class ClientLoad(string address, int connections, int clients, GenerateRequest request, double? requestsPerSecond)
 {
+    private readonly Metronome? _metronome = requestsPerSecond is { } rate ? new Metronome(rate) : null;
     private long _requests;
     private long _tokens;
 
@@ -41,6 +43,11 @@ internal sealed class ClientLoad(string address, int connections, int clients, G
         {
             while (!cancellationToken.IsCancellationRequested)
             {
+                if (_metronome is not null)
+                {
+                    await _metronome.NextAsync(cancellationToken);
+                }
+
                 await SendAsync(client, cancellationToken);
             }
         }

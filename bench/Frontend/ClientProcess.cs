@@ -17,17 +17,19 @@ internal static class ClientProcess
     private static readonly Option<string> Load = new("--load") { Required = true };
     private static readonly Option<double> WarmUp = new("--warm-up") { Required = true };
     private static readonly Option<double> Duration = new("--duration") { Required = true };
+    private static readonly Option<double?> Rate = new("--rate");
     private static readonly Option<int> Clients = new("--clients") { Required = true };
     private static readonly Option<int> Connections = new("--connections") { Required = true };
 
     public static Command CreateCommand()
     {
-        Command command = new("clients", "The clients' process; started by the measurement.") { Address, Load, WarmUp, Duration, Clients, Connections };
+        Command command = new("clients", "The clients' process; started by the measurement.") { Address, Load, WarmUp, Duration, Rate, Clients, Connections };
         command.Hidden = true;
         command.SetAction(async (parsed, cancellationToken) =>
         {
             ClientLoad load = new(
-                parsed.GetValue(Address)!, parsed.GetValue(Connections), parsed.GetValue(Clients), FrontendLoad.Named(parsed.GetValue(Load)!).Request);
+                parsed.GetValue(Address)!, parsed.GetValue(Connections), parsed.GetValue(Clients),
+                FrontendLoad.Named(parsed.GetValue(Load)!).Request, parsed.GetValue(Rate));
             LoadResult result = await load.RunAsync(
                 TimeSpan.FromSeconds(parsed.GetValue(WarmUp)),
                 TimeSpan.FromSeconds(parsed.GetValue(Duration)),
@@ -75,6 +77,7 @@ internal static class ClientProcess
         return
         [
             .. program, "frontend", "clients", Address.Name, address, Load.Name, load.Name,
+            .. times.IsPaced ? [Rate.Name, Text(load.GoalPerSecond)] : Array.Empty<string>(),
             WarmUp.Name, Text(times.WarmUp.TotalSeconds), Duration.Name, Text(times.Duration.TotalSeconds),
             Clients.Name, Text(clients), Connections.Name, Text(connections),
         ];
@@ -84,4 +87,5 @@ internal static class ClientProcess
 }
 
 /// <summary>How long a load runs before it is measured, and while.</summary>
-internal readonly record struct FrontendTimes(TimeSpan WarmUp, TimeSpan Duration);
+/// <param name="IsPaced">Whether requests come at the goal's rate instead of as fast as they are answered.</param>
+internal readonly record struct FrontendTimes(TimeSpan WarmUp, TimeSpan Duration, bool IsPaced);

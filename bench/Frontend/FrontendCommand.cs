@@ -13,12 +13,13 @@ internal static class FrontendCommand
         Option<double> duration = new("--duration") { Description = "Seconds measured, half of them for each load.", DefaultValueFactory = _ => 20 };
         Option<int> clients = new("--clients") { Description = "Requests in flight.", DefaultValueFactory = _ => 64 };
         Option<int> connections = new("--connections") { Description = "HTTP/2 connections.", DefaultValueFactory = _ => 4 };
+        Option<bool> paced = new("--paced") { Description = "Send at the goal's rates, not as fast as answers come." };
         Command command = new("frontend", "Measure the server with a device that answers at once; clients run in a second process.")
         {
-            duration, clients, connections, ClientProcess.CreateCommand(),
+            duration, clients, connections, paced, ClientProcess.CreateCommand(),
         };
         command.SetAction((parsed, cancellationToken) => MeasureAsync(
-            new FrontendTimes(WarmUp, TimeSpan.FromSeconds(parsed.GetValue(duration) / FrontendLoad.All.Count)),
+            new FrontendTimes(WarmUp, TimeSpan.FromSeconds(parsed.GetValue(duration) / FrontendLoad.All.Count), parsed.GetValue(paced)),
             parsed.GetValue(clients), parsed.GetValue(connections), cancellationToken));
         return command;
     }
@@ -47,7 +48,7 @@ internal static class FrontendCommand
             }
         }
 
-        Console.WriteLine(ResultFile.Save("frontend", limits: null, results));
+        Console.WriteLine(ResultFile.Save(times.IsPaced ? "frontend-paced" : "frontend", limits: null, results));
         await server.StopAsync(cancellationToken);
     }
 }
