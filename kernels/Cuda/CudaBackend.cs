@@ -147,7 +147,10 @@ public sealed class CudaBackend : IBackend
         _inputs.Upload(batch);
         CudaHeadNorms? gains = norms is null ? null : new CudaHeadNorms(
             CudaCheck.Vector(norms.Query, shape.HeadDim, "query norm"), CudaCheck.Vector(norms.Key, shape.HeadDim, "key norm"), norms.Epsilon);
-        _rope.Run(qkv, batch, _inputs, shape, rope, own, layer, gains);
+        if (batch.TokenCount > 0)
+        {
+            _rope.Run(qkv, batch, _inputs, shape, rope, own, layer, gains);
+        }
     }
 
     public Tensor PagedAttention(Tensor qkv, ForwardBatch batch, AttentionShape shape, KvCache cache, int layer)

@@ -1,21 +1,25 @@
+using LlamaServe.Kernels.Tests.Cuda;
+
 namespace LlamaServe.Kernels.Tests;
 
 /// <summary>A whole decoder step, prefill and decode mixed, repeated until it is warm, must allocate nothing on any thread.</summary>
 [TestFixture("cpu")]
 [TestFixture("cpu-portable")]
+[TestFixture(TestDevice.Emulated, Category = Toolchain.Emulated)]
+[TestFixture(TestDevice.Gpu, Category = Toolchain.Gpu)]
 [NonParallelizable]
 internal sealed class AllocationTests(string backendName) : OpTests(backendName)
 {
     private const int Hidden = 256, Vocabulary = 1000, Layers = 2;
-    private static readonly AttentionShape Shape = new(8, 2, 32, 1 / MathF.Sqrt(32), 0);
+    private static readonly AttentionShape Shape = new(4, 2, 64, 1 / MathF.Sqrt(64), 0);
 
     [Test]
     public void A_step_allocates_nothing()
     {
         using Weight table = Matrix(Vocabulary, alsoTable: true), qkv = Matrix(Shape.QkvColumns), projection = Matrix(Hidden), gateUp = Matrix(2 * Hidden);
-        using Weight gain = Vector(new float[Hidden]), headGain = Vector(new float[32]);
-        using KvCache cache = Backend.CreateKvCache(new KvCacheShape(Layers, 200, 16, 2, 32, DType.BF16));
-        RopeParameters rope = new(RopeStyle.HalfSplit, new double[16]);
+        using Weight gain = Vector(new float[Hidden]), headGain = Vector(new float[64]);
+        using KvCache cache = Backend.CreateKvCache(new KvCacheShape(Layers, 200, 16, 2, 64, DType.BF16));
+        RopeParameters rope = new(RopeStyle.HalfSplit, new double[32]);
         HeadNorms norms = new(headGain, headGain, 1e-6f);
         Backend.Reserve(64, 2 * Hidden, 8, Vocabulary);
         ForwardBatch batch = Batch();
@@ -39,18 +43,18 @@ internal sealed class AllocationTests(string backendName) : OpTests(backendName)
             Backend.Sample(logits, sampling);
         }
 
-        for (int i = 0; i < 50; i++)
+        for (int i = 0; i < Times(50, onCuda: 5); i++)
         {
             Step();
         }
-        Assert.That(LeastAllocated(Step), Is.Zero);
+        Assert.That(LeastAllocated(Step, Times(20, onCuda: 10)), Is.Zero);
     }
 
     /// <summary>Bytes that all threads allocate in a step; the least of several, as the runtime itself allocates now and then.</summary>
-    private static long LeastAllocated(Action step)
+    private static long LeastAllocated(Action step, int times)
     {
         long least = long.MaxValue;
-        for (int i = 0; i < 20; i++)
+        for (int i = 0; i < times; i++)
         {
             long before = GC.GetTotalAllocatedBytes(precise: true), ownBefore = GC.GetAllocatedBytesForCurrentThread();
             step();

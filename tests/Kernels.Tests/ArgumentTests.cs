@@ -1,10 +1,14 @@
+using LlamaServe.Kernels.Tests.Cuda;
+
 namespace LlamaServe.Kernels.Tests;
 
 [TestFixture("cpu")]
 [TestFixture("cpu-portable")]
+[TestFixture(TestDevice.Emulated, Category = Toolchain.Emulated)]
+[TestFixture(TestDevice.Gpu, Category = Toolchain.Gpu)]
 internal sealed class ArgumentTests(string backendName) : OpTests(backendName)
 {
-    private static readonly AttentionShape Shape = new(4, 2, 8, 1, 0);
+    private AttentionShape Shape => new(4, 2, HeadDim(8), 1, 0);
 
     [Test]
     public void Rows_of_the_wrong_width_are_refused()
@@ -54,9 +58,9 @@ internal sealed class ArgumentTests(string backendName) : OpTests(backendName)
     [Test]
     public void Caches_and_shapes_must_fit()
     {
-        using KvCache cache = Backend.CreateKvCache(new KvCacheShape(2, 3, 16, 2, 8, DType.F32));
-        RopeParameters rope = new(RopeStyle.HalfSplit, new double[4]);
-        Tensor qkv = Upload(new float[2 * Shape.QkvColumns], 2, Shape.QkvColumns);
+        using KvCache cache = Backend.CreateKvCache(new KvCacheShape(2, 3, 16, 2, Shape.HeadDim, CacheType));
+        RopeParameters rope = new(RopeStyle.HalfSplit, new double[Shape.HeadDim / 2]);
+        Tensor qkv = UploadRows(new float[2 * Shape.QkvColumns], 2, Shape.QkvColumns);
         ForwardBatch batch = Batch(2), wrongBlock = new(2, 1, 1);
         wrongBlock.Add([0, 0], 0, [3], 16, 2);
         Refuses("layer 2", () => Backend.PagedAttention(qkv, batch, Shape, cache, 2));
@@ -66,7 +70,7 @@ internal sealed class ArgumentTests(string backendName) : OpTests(backendName)
         Refuses("window", () => Backend.PagedAttention(qkv, batch, Shape with { SlidingWindow = -1 }, cache, 0));
         Refuses("block 3", () => Backend.PagedAttention(qkv, wrongBlock, Shape, cache, 0));
         Refuses("slot", () => Backend.RopeAndStoreKv(qkv, wrongBlock, Shape, rope, cache, 0));
-        Refuses("frequencies", () => Backend.RopeAndStoreKv(qkv, batch, Shape, new(RopeStyle.HalfSplit, new double[8]), cache, 0));
+        Refuses("frequencies", () => Backend.RopeAndStoreKv(qkv, batch, Shape, new(RopeStyle.HalfSplit, new double[Shape.HeadDim]), cache, 0));
         using Weight gain = Vector(new float[7]);
         Refuses("query norm", () => Backend.RopeAndStoreKv(qkv, batch, Shape, rope, cache, 0, new HeadNorms(gain, gain, 1e-5f)));
         Refuses("block 3", () => Backend.CopyBlocks(cache, [new BlockCopy(0, 3)]));
@@ -78,14 +82,14 @@ internal sealed class ArgumentTests(string backendName) : OpTests(backendName)
     public void Steps_without_rows_are_allowed()
     {
         ForwardBatch empty = new(1, 1, 1);
-        using KvCache cache = Backend.CreateKvCache(new KvCacheShape(1, 1, 16, 2, 8, DType.F32));
+        using KvCache cache = Backend.CreateKvCache(new KvCacheShape(1, 1, 16, 2, Shape.HeadDim, CacheType));
         using Weight gain = Vector(new float[16]), matrix = Backend.LoadLinear([Stored(WeightFormat.F32, 5, 16, new byte[320])]);
-        Tensor x = new(0, 0, 16, 16, DType.F32), qkv = new(0, 0, Shape.QkvColumns, Shape.QkvColumns, DType.F32);
+        Tensor x = new(0, 0, 16, 16, DType.F32), qkv = new(0, 0, Shape.QkvColumns, Shape.QkvColumns, RowType);
         Assert.That(Backend.RmsNorm(x, gain, 1).Rows, Is.Zero);
         Assert.That(Backend.Linear(x, matrix).Rows, Is.Zero);
         Assert.That(Backend.GatedActivation(x).Rows, Is.Zero);
         Assert.That(Backend.GatherRows(x, empty).Rows, Is.Zero);
-        Backend.RopeAndStoreKv(qkv, empty, Shape, new(RopeStyle.HalfSplit, new double[4]), cache, 0);
+        Backend.RopeAndStoreKv(qkv, empty, Shape, new(RopeStyle.HalfSplit, new double[Shape.HeadDim / 2]), cache, 0);
         Assert.That(Backend.PagedAttention(qkv, empty, Shape, cache, 0).Rows, Is.Zero);
         Assert.That(() => Backend.Sample(x, new SamplingBatch(1)), Throws.Nothing);
     }
@@ -93,7 +97,7 @@ internal sealed class ArgumentTests(string backendName) : OpTests(backendName)
     [Test]
     public void The_machine_says_what_it_is_and_what_is_free()
     {
-        Assert.That(Backend.Description, Does.StartWith("cpu (").And.Contain("threads"));
+        Assert.That(Backend.Description, IsCuda ? Does.StartWith(BackendName).And.Contain("sm_") : Does.StartWith("cpu (").And.Contain("threads"));
         Assert.That(Backend.AvailableBytes, Is.GreaterThan(1L << 20));
     }
 

@@ -1,3 +1,5 @@
+using LlamaServe.Kernels.Cuda;
+
 namespace LlamaServe.Kernels.Tests;
 
 /// <summary>
@@ -8,16 +10,28 @@ internal sealed class PagedSequences : IDisposable
 {
     private readonly IBackend _backend;
     private readonly Func<float[], int, int, Tensor> _upload;
+    private readonly Func<Tensor, float[]> _download;
     private readonly RopeParameters _noRotation;
     private readonly int[][] _blockTables;
     private readonly int[] _computed;
 
-    /// <param name="upload">Values, rows, columns to a tensor on the device.</param>
+    /// <param name="upload">Values, rows, columns to a tensor on the device, of <paramref name="rowType"/>.</param>
+    /// <param name="download">A tensor's values, row by row.</param>
+    /// <param name="rowType">What attention takes; the rows are representable in it.</param>
     /// <param name="contexts">Final length of each sequence.</param>
-    public PagedSequences(IBackend backend, Func<float[], int, int, Tensor> upload, AttentionShape shape, int blockSize, DType type, int[] contexts, int seed)
+    public PagedSequences(
+        IBackend backend,
+        Func<float[], int, int, Tensor> upload,
+        Func<Tensor, float[]> download,
+        DType rowType,
+        AttentionShape shape,
+        int blockSize,
+        DType type,
+        int[] contexts,
+        int seed)
     {
         Random random = new(seed);
-        (_backend, _upload, Shape, BlockSize) = (backend, upload, shape, blockSize);
+        (_backend, _upload, _download, Shape, BlockSize) = (backend, upload, download, shape, blockSize);
         _noRotation = new RopeParameters(RopeStyle.HalfSplit, new double[shape.HeadDim / 2]);
         int blocks = contexts.Sum(context => (context + blockSize - 1) / blockSize) + 3;
         int[] free = Enumerable.Range(0, blocks).ToArray();
@@ -35,7 +49,8 @@ internal sealed class PagedSequences : IDisposable
             Rows[s] = new float[contexts[s] * shape.QkvColumns];
             for (int i = 0; i < Rows[s].Length; i++)
             {
-                Rows[s][i] = 3 * (2 * random.NextSingle() - 1);
+                float value = 3 * (2 * random.NextSingle() - 1);
+                Rows[s][i] = rowType == DType.BF16 ? Bf16.Widen(Bf16.Round(value)) : value;
             }
             Outputs[s] = new float[contexts[s] * shape.OutputColumns];
         }
@@ -123,7 +138,7 @@ internal sealed class PagedSequences : IDisposable
 
     private void Collect(Tensor output, (int Sequence, int Tokens)[] work)
     {
-        float[] values = OpTests.Download(output);
+        float[] values = _download(output);
         int row = 0;
         foreach ((int sequence, int tokens) in work)
         {

@@ -1,7 +1,11 @@
+using LlamaServe.Kernels.Tests.Cuda;
+
 namespace LlamaServe.Kernels.Tests;
 
 [TestFixture("cpu")]
 [TestFixture("cpu-portable")]
+[TestFixture(TestDevice.Emulated, Category = Toolchain.Emulated)]
+[TestFixture(TestDevice.Gpu, Category = Toolchain.Gpu)]
 internal sealed class SampleTests(string backendName) : OpTests(backendName)
 {
     private static SamplingRow Greedy => new() { TopP = 1, RepetitionPenalty = 1, TargetId = -1 };
@@ -39,7 +43,7 @@ internal sealed class SampleTests(string backendName) : OpTests(backendName)
     public void Edits_agree_with_the_reference([Values(0f, 0.8f)] float presence, [Values(0f, 0.3f, -0.4f)] float frequency, [Values(1f, 1.7f)] float repetition)
     {
         Random random = new(3);
-        for (int trial = 0; trial < 50; trial++)
+        for (int trial = 0; trial < Times(50, onCuda: 5); trial++)
         {
             float[] logits = Uniform(random, 40, 2);
             SamplingRow row = Greedy with
@@ -66,7 +70,7 @@ internal sealed class SampleTests(string backendName) : OpTests(backendName)
         logits[7] = logits[200] = logits[100];
         SamplingRow row = Greedy with { TopK = topK, TopP = topP, MinP = minP, Temperature = temperature, Seed = 99 };
         (int Id, double Probability)[] expected = ReferenceSampler.Distribution(Doubles(logits), row);
-        for (row.Counter = 0; row.Counter < 100; row.Counter++)
+        for (row.Counter = 0; row.Counter < (ulong)Times(100, onCuda: 3); row.Counter++)
         {
             double u = Cpu.Philox.Uniform(row.Seed, row.Counter), sum = 0;
             int[] possible = [.. expected.Where(token => { sum += token.Probability; return sum > u - 1e-5 && sum - token.Probability < u + 1e-5; }).Select(token => token.Id)];
@@ -77,16 +81,16 @@ internal sealed class SampleTests(string backendName) : OpTests(backendName)
     [Test]
     public void Draws_follow_the_distribution()
     {
-        const int Draws = 20_000;
+        int draws = Times(20_000, onCuda: 1000);
         float[] logits = Uniform(new Random(21), 24, 2);
         SamplingRow row = Greedy with { Temperature = 0.9f, TopP = 0.95f, Seed = 1234 };
         (int Id, double Probability)[] expected = ReferenceSampler.Distribution(Doubles(logits), row);
         int[] counts = new int[logits.Length];
-        for (row.Counter = 0; row.Counter < Draws; row.Counter++)
+        for (row.Counter = 0; row.Counter < (ulong)draws; row.Counter++)
         {
             counts[Sample(logits, row)]++;
         }
-        double chiSquare = expected.Sum(token => Math.Pow(counts[token.Id] - Draws * token.Probability, 2) / (Draws * token.Probability));
+        double chiSquare = expected.Sum(token => Math.Pow(counts[token.Id] - draws * token.Probability, 2) / (draws * token.Probability));
         Assert.That(counts.Sum() - expected.Sum(token => counts[token.Id]), Is.Zero, "draws outside the nucleus");
         // 99.99 % point of χ² with 23 degrees of freedom, an upper bound for fewer.
         Assert.That(chiSquare, Is.LessThan(56.6));
