@@ -1,4 +1,4 @@
-// out[token][row] = sum over k of weight[row][k] * x[token][k] (+ bias[row]) (+ residual[token][row]): what the matmul_*.cu share.
+// out[token][row] = sum over k of weight[row][k] * x[token][k] (* factor[row]) (+ bias[row]) (+ residual[token][row]): what the matmul_*.cu share.
 // A format says how its weights are packed and become BF16 fragments; activations are BF16, sums F32.
 //
 // Floor: few tokens, the packed weights once through memory; many, 2 * tokens * rows * columns operations.
@@ -21,6 +21,7 @@ static constexpr int TileStride = BlockRows + 4; // floats; the padding keeps th
 struct MatMulArguments {
     global_ptr<const uint8_t> weights;
     global_ptr<const bf16> x;         // [tokens][columns]; rows x_stride elements apart, a multiple of 8; 16-byte aligned
+    global_ptr<const float> factors;  // [rows], or null
     global_ptr<const float> bias;     // [rows], or null
     global_ptr<const float> residual; // [tokens][rows], rows residual_stride elements apart, or null
     global_ptr<uint8_t> out;          // [tokens][rows] F32 or BF16, rows out_stride elements apart; may be the residual
@@ -29,7 +30,7 @@ struct MatMulArguments {
     int32_t x_stride, residual_stride, out_stride;
     int32_t tokens, rows, columns, chunks, splits;
     int32_t token_tiles, tiles_across; // grid: x = row blocks * tiles_across (fastest), y = splits or 1, z = token_tiles / tiles_across
-    int32_t out_f32, vectors;          // vectors: bias, residual and out allow accesses of four elements
+    int32_t out_f32, vectors;          // vectors: factors, bias, residual and out allow accesses of four elements
 };
 
 template <class Format, int TokenTiles> struct Tiling {
@@ -146,15 +147,16 @@ template <class Format, class T, int TokenTiles> DEVICE void multiply_stage(floa
     const typename Format::Scales scales = Format::load_scales(stage + PackedBytes, strip * 16 + (lane >> 2));
     float part[TokenTiles][4] = {};
     UNROLL_BY(TokenTiles >= 4 && T::Steps == 4 ? 2 : T::Steps) for (int step = 0; step < T::Steps; ++step) { // registers allow no more
-        uint32_t fragment[2][4];
-        Format::load_fragments(fragment, stage + (strip * T::Steps + step) * StepBytes);
+        uint32_t fragment[2 * Format::Terms][4];
+        Format::load_fragments(fragment, stage + (strip * T::Steps + step) * StepBytes, scales, step);
         UNROLL for (int first = 0; first < TokenTiles; first += Batch) {
             uint32_t b[Batch][4];
             UNROLL for (int t = 0; t < Batch; ++t)
                 load_matrix_x4(b[t], stage + x_piece<T>((first + t) * 8 + (lane & 7), step * 4 + (lane >> 3)));
             UNROLL for (int tile = 0; tile < 2; ++tile) {
-                UNROLL for (int t = first; t < first + Batch; ++t)
-                    mma_bf16(Group == 0 ? sum[t] : part[t], fragment[tile], b[t - first] + tile * 2);
+                UNROLL for (int term = 0; term < Format::Terms; ++term)
+                    UNROLL for (int t = first; t < first + Batch; ++t)
+                        mma_bf16(Group == 0 ? sum[t] : part[t], fragment[tile * Format::Terms + term], b[t - first] + tile * 2);
                 const int columns = step * 32 + tile * 16 + 16;
                 if constexpr (Group > 0)
                     UNROLL for (int t = first; t < first + Batch && columns % Group == 0; ++t)
@@ -239,25 +241,30 @@ template <int TokenTiles> DEVICE bool reduce_splits(const MatMulArguments& a, co
     return true;
 }
 
-// Adds bias and residual to four neighbouring rows of a token and rounds them once.
+// Multiplies four neighbouring rows of a token by their factors, adds bias and residual and rounds them once.
 DEVICE void write_four(const MatMulArguments& a, int token, int row, float4 sum)
 {
     const int64_t at = static_cast<int64_t>(token) * a.out_stride + row, residual_at = static_cast<int64_t>(token) * a.residual_stride + row;
-    float value[4] = {sum.x, sum.y, sum.z, sum.w};
     if (a.vectors) {
         const float4 zero = {0.0f, 0.0f, 0.0f, 0.0f};
+        if (a.factors != nullptr) {
+            const float4 factor = load(cast<const float4>(a.factors + row));
+            sum = {product(sum.x, factor.x), product(sum.y, factor.y), product(sum.z, factor.z), product(sum.w, factor.w)};
+        }
         const float4 bias = a.bias != nullptr ? load(cast<const float4>(a.bias + row)) : zero;
         const float4 residual = a.residual != nullptr ? load(cast<const float4>(a.residual + residual_at)) : zero;
-        const float4 v = {value[0] + bias.x + residual.x, value[1] + bias.y + residual.y, value[2] + bias.z + residual.z,
-                          value[3] + bias.w + residual.w};
+        const float4 v = {sum.x + bias.x + residual.x, sum.y + bias.y + residual.y, sum.z + bias.z + residual.z,
+                          sum.w + bias.w + residual.w};
         if (a.out_f32)
             store(cast<float4>(cast<float>(a.out) + at), v);
         else
             store(cast<uint2>(cast<bf16>(a.out) + at), uint2{pack_bf16(v.x, v.y), pack_bf16(v.z, v.w)});
         return;
     }
+    float value[4] = {sum.x, sum.y, sum.z, sum.w};
     UNROLL for (int e = 0; e < 4; ++e)
         if (row + e < a.rows) {
+            value[e] = a.factors != nullptr ? product(value[e], load(a.factors + row + e)) : value[e];
             value[e] += a.bias != nullptr ? load(a.bias + row + e) : 0.0f;
             value[e] += a.residual != nullptr ? load(a.residual + residual_at + e) : 0.0f;
             if (a.out_f32)
@@ -298,15 +305,15 @@ template <class Format, int TokenTiles> DEVICE void matmul(const MatMulArguments
 }
 
 // INT4, chunks of 128 columns: a lane has 8 bytes of a step, a word for each 16 x 16 tile, whose nibble j + 4 e is
-// weight[lane / 4 + 8 (j & 1)][2 (lane % 4) + e + 8 (j >> 1)] + Offset. 0x4300 | n is 128 + n in BF16.
-template <int Offset> DEVICE void load_int4(uint32_t (&fragment)[2][4], uint32_t step)
+// weight[lane / 4 + 8 (j & 1)][2 (lane % 4) + e + 8 (j >> 1)] + zero. 0x4300 | n is 128 + n in BF16, 0xc300 | zero is -(128 + zero).
+// low and high: pairs of the latter, for the lane's two rows.
+DEVICE void load_int4(uint32_t (&fragment)[2][4], uint32_t step, uint32_t low, uint32_t high)
 {
-    constexpr uint32_t Subtract = 0xc300u + Offset; // -(128 + Offset)
     const uint2 words = load(shared_at<const uint2>(step) + lane_index());
     UNROLL for (int tile = 0; tile < 2; ++tile)
         UNROLL for (int j = 0; j < 4; ++j) {
             const uint32_t word = (tile == 0 ? words.x : words.y) >> (4 * j);
-            fragment[tile][j] = fma_bf16(and_or(word, 0x000f000fu, 0x43004300u), 0x3f803f80u, Subtract << 16 | Subtract);
+            fragment[tile][j] = fma_bf16(and_or(word, 0x000f000fu, 0x43004300u), 0x3f803f80u, j & 1 ? high : low);
         }
 }
 
@@ -330,6 +337,17 @@ DEVICE float times_byte(float factor, uint32_t word, int byte)
     return fmadd(bits_float(permute_bytes(word, 0x4b000000u, 0x7440u + byte)), factor, -8388608.0f * factor);
 }
 DEVICE float half_to_float(uint32_t pair, int half) { return to_float(f16{static_cast<uint16_t>(pair >> (16 * half))}); }
+
+// Bytes (1, 2 or 4) of shared memory, zero-extended.
+template <int Bytes> DEVICE uint32_t load_bytes(uint32_t address)
+{
+    if constexpr (Bytes == 4)
+        return load(shared_at<const uint32_t>(address));
+    else if constexpr (Bytes == 2)
+        return load(shared_at<const uint16_t>(address));
+    else
+        return load(shared_at<const uint8_t>(address));
+}
 
 #define MATMUL(format, Format)                                                                                                  \
     KERNEL(matmul_##format##_t8, Threads, 2, (const MatMulArguments arguments)) { matmul<Format, 1>(arguments); }               \

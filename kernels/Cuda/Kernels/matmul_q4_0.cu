@@ -3,7 +3,7 @@
 #include "matmul.cuh"
 
 struct Q4_0 {
-    static constexpr int Columns = 128, Group = 32, ScaleBytes = BlockRows * 8;
+    static constexpr int Columns = 128, Group = 32, ScaleBytes = BlockRows * 8, Terms = 1;
     static constexpr bool Minimum = false;
     struct Scales {
         uint2 groups[2]; // of the lane's two rows
@@ -16,7 +16,7 @@ struct Q4_0 {
     {
         return half_to_float(group < 2 ? scales.groups[half].x : scales.groups[half].y, group & 1);
     }
-    DEVICE void load_fragments(uint32_t (&fragment)[2][4], uint32_t step) { load_int4<8>(fragment, step); }
+    DEVICE void load_fragments(uint32_t (&fragment)[2][4], uint32_t at, const Scales&, int) { load_int4(fragment, at, 0xc308c308u, 0xc308c308u); }
 };
 
 MATMUL(q4_0, Q4_0)

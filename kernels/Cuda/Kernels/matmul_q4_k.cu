@@ -5,7 +5,7 @@
 #include "matmul.cuh"
 
 struct Q4_K {
-    static constexpr int Columns = 128, Group = 32, ScaleBytes = BlockRows * (8 + 4);
+    static constexpr int Columns = 128, Group = 32, ScaleBytes = BlockRows * (8 + 4), Terms = 1;
     static constexpr bool Minimum = true;
     struct Scales {
         uint2 groups[2]; // of the lane's two rows
@@ -28,7 +28,7 @@ struct Q4_K {
     {
         return times_byte(half_to_float(scales.d[half], 1), scales.groups[half].y, group);
     }
-    DEVICE void load_fragments(uint32_t (&fragment)[2][4], uint32_t step) { load_int4<0>(fragment, step); }
+    DEVICE void load_fragments(uint32_t (&fragment)[2][4], uint32_t at, const Scales&, int) { load_int4(fragment, at, 0xc300c300u, 0xc300c300u); }
 };
 
 MATMUL(q4_k, Q4_K)

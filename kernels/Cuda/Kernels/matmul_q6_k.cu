@@ -4,7 +4,7 @@
 #include "matmul.cuh"
 
 struct Q6_K {
-    static constexpr int Columns = 64, Group = 16, ScaleBytes = BlockRows * (4 + 2);
+    static constexpr int Columns = 64, Group = 16, ScaleBytes = BlockRows * (4 + 2), Terms = 1;
     static constexpr bool Minimum = false;
     struct Scales {
         uint32_t groups[2]; // of the lane's two rows
@@ -23,7 +23,7 @@ struct Q6_K {
     {
         return scales.d[half] * (times_byte(1.0f, scales.groups[half], group) - 128.0f);
     }
-    DEVICE void load_fragments(uint32_t (&fragment)[2][4], uint32_t step) { load_int8(fragment, step); }
+    DEVICE void load_fragments(uint32_t (&fragment)[2][4], uint32_t at, const Scales&, int) { load_int8(fragment, at); }
 };
 
 MATMUL(q6_k, Q6_K)

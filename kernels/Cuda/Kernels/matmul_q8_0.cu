@@ -3,7 +3,7 @@
 #include "matmul.cuh"
 
 struct Q8_0 {
-    static constexpr int Columns = 64, Group = 32, ScaleBytes = BlockRows * 4;
+    static constexpr int Columns = 64, Group = 32, ScaleBytes = BlockRows * 4, Terms = 1;
     static constexpr bool Minimum = false;
     struct Scales {
         uint32_t groups[2]; // of the lane's two rows
@@ -13,7 +13,7 @@ struct Q8_0 {
         return {{load(shared_at<const uint32_t>(scales + row * 4)), load(shared_at<const uint32_t>(scales + (row + 8) * 4))}};
     }
     DEVICE float scale(const Scales& scales, int half, int group) { return half_to_float(scales.groups[half], group); }
-    DEVICE void load_fragments(uint32_t (&fragment)[2][4], uint32_t step) { load_int8(fragment, step); }
+    DEVICE void load_fragments(uint32_t (&fragment)[2][4], uint32_t at, const Scales&, int) { load_int8(fragment, at); }
 };
 
 MATMUL(q8_0, Q8_0)

@@ -8,13 +8,14 @@ namespace LlamaServe.Kernels.Cuda;
 /// Runs of chunks that are summed apart, at most as many as there are chunks. Part of what a product's bits depend on, so it never
 /// changes with the number of tokens.
 /// </param>
-internal sealed record CudaMatrix(MatMulLayout Layout, DevicePtr Weights, int Rows, int Columns, int Splits)
+/// <param name="Factors">F32 [Rows], which sums are multiplied by, or 0.</param>
+internal sealed record CudaMatrix(MatMulLayout Layout, DevicePtr Weights, int Rows, int Columns, int Splits, DevicePtr Factors = default)
 {
     public int Blocks => MatMulLayout.Blocks(Rows);
 
     public int Chunks => Layout.Chunks(Columns);
 
-    public long ByteLength => Blocks * Layout.BlockBytes(Columns);
+    public long ByteLength => Blocks * Layout.BlockBytes(Columns) + (Factors.Address == 0 ? 0 : sizeof(float) * (long)Rows);
 }
 
 /// <summary>

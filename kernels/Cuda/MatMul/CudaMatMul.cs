@@ -79,6 +79,7 @@ internal sealed unsafe class CudaMatMul(Func<string, CudaModule> load)
                 Weights = matrix.Weights,
                 X = new DevicePtr((ulong)x.Address),
                 XStride = x.RowStride,
+                Factors = matrix.Factors,
                 Bias = bias.Address == 0 ? bias : bias + row * sizeof(float),
                 Residual = residual is { } r ? new DevicePtr((ulong)r.Address) + (long)row * sizeof(float) : default,
                 ResidualStride = residual?.RowStride ?? 0,
@@ -114,7 +115,7 @@ internal sealed unsafe class CudaMatMul(Func<string, CudaModule> load)
 
     private static bool AllowsVectors(in CudaMatMulArguments arguments, DType type)
     {
-        ulong addresses = arguments.Bias.Address | arguments.Residual.Address | arguments.Out.Address * (type == DType.F32 ? 1u : 2u);
+        ulong addresses = arguments.Factors.Address | arguments.Bias.Address | arguments.Residual.Address | arguments.Out.Address * (type == DType.F32 ? 1u : 2u);
         return ((arguments.Rows | arguments.OutStride | arguments.ResidualStride) & 3) == 0 && (addresses & 15) == 0;
     }
 }

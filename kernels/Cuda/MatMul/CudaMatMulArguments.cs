@@ -7,7 +7,7 @@ namespace LlamaServe.Kernels.Cuda;
 [StructLayout(LayoutKind.Sequential)]
 internal struct CudaMatMulArguments
 {
-    public DevicePtr Weights, X, Bias, Residual, Out, Partial, Tickets;
+    public DevicePtr Weights, X, Factors, Bias, Residual, Out, Partial, Tickets;
     public int XStride, ResidualStride, OutStride;
     public int Tokens, Rows, Columns, Chunks, Splits;
     public int TokenTiles, TilesAcross;

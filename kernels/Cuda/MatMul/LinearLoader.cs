@@ -23,11 +23,11 @@ internal sealed unsafe class LinearLoader(DevicePool pool, UploadRing ring, Cuda
         for (int begin = 0, end; begin < parts.Length; begin = end)
         {
             end = begin + 1;
-            while (end < parts.Length && parts[end].Format == parts[begin].Format)
+            while (end < parts.Length && MatMulLayout.Of(parts[end]) == MatMulLayout.Of(parts[begin]))
             {
                 end++;
             }
-            segments.Add(LoadSegment(parts[begin..end]));
+            segments.Add(LoadSegment([.. parts[begin..end]]));
         }
         return new CudaLinear([.. segments]);
     }
@@ -38,15 +38,13 @@ internal sealed unsafe class LinearLoader(DevicePool pool, UploadRing ring, Cuda
         _staging = null;
     }
 
-    private CudaMatrix LoadSegment(ReadOnlySpan<WeightData> parts)
+    private CudaMatrix LoadSegment(WeightData[] parts)
     {
-        WeightFormat format = parts[0].Format;
-        int columns = parts[0].Columns;
-        nint[] rows = RowAddresses(parts);
-        MatMulLayout layout = MatMulLayout.Of(format);
-        int blocks = MatMulLayout.Blocks(rows.Length);
+        int columns = parts[0].Columns, rows = WeightRow.Count(parts), blocks = MatMulLayout.Blocks(rows);
+        MatMulLayout layout = MatMulLayout.Of(parts[0]);
         long blockBytes = layout.BlockBytes(columns);
         DevicePtr weights = pool.Take(blocks * blockBytes);
+        float[] factors = new float[blocks * MatMulLayout.BlockRows];
         int together = (int)Math.Clamp(StagingBytes / blockBytes, 1, blocks);
         byte* staging = Staging((nuint)(together * blockBytes));
         for (int first = 0; first < blocks; first += together)
@@ -55,8 +53,7 @@ internal sealed unsafe class LinearLoader(DevicePool pool, UploadRing ring, Cuda
             Parallel.For(0, count, i =>
             {
                 int row = (from + i) * MatMulLayout.BlockRows;
-                ReadOnlySpan<nint> own = rows.AsSpan(row, Math.Min(MatMulLayout.BlockRows, rows.Length - row));
-                MatMulPacker.Pack(format, own, columns, staging + i * blockBytes);
+                MatMulPacker.Pack(layout, parts, row, staging + i * blockBytes, factors.AsSpan(row, MatMulLayout.BlockRows));
             });
             for (int i = 0; i < count; i++)
             {
@@ -64,21 +61,15 @@ internal sealed unsafe class LinearLoader(DevicePool pool, UploadRing ring, Cuda
             }
         }
         int splits = SplitCount.Choose(blocks, layout.Chunks(columns), stream.Context.Device.MultiprocessorCount);
-        return new CudaMatrix(layout, weights, rows.Length, columns, splits);
+        return new CudaMatrix(layout, weights, rows, columns, splits, parts[0].Scales == 0 ? default : Upload(factors.AsSpan(0, rows)));
     }
 
-    private static nint[] RowAddresses(ReadOnlySpan<WeightData> parts)
+    private DevicePtr Upload(ReadOnlySpan<float> factors)
     {
-        List<nint> rows = [];
-        foreach (WeightData part in parts)
-        {
-            nint rowBytes = (nint)part.Format.Bytes(part.Columns);
-            for (int row = 0; row < part.Rows; row++)
-            {
-                rows.Add(part.Address + row * rowBytes);
-            }
-        }
-        return [.. rows];
+        ReadOnlySpan<byte> bytes = MemoryMarshal.AsBytes(factors);
+        DevicePtr memory = pool.Take(bytes.Length);
+        ring.Upload(stream, memory, bytes);
+        return memory;
     }
 
     private byte* Staging(nuint bytes)

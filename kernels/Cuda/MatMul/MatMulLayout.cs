@@ -16,15 +16,30 @@ internal sealed class MatMulLayout
 
     private const int MaxStages = 8;
 
+    private static readonly MatMulLayout Int4Row = new("int4_row", 128, 0) { Unit = "matmul_int4.cu" };
+    private static readonly MatMulLayout Int4Group128 = new("int4_g128", 128, BlockRows * 2) { Unit = "matmul_int4.cu", GroupColumns = 128 };
+    private static readonly MatMulLayout Int4Group64 = new("int4_g64", 128, BlockRows * 4) { Unit = "matmul_int4.cu", GroupColumns = 64 };
+    private static readonly MatMulLayout Int4Group32 = new("int4_g32", 128, BlockRows * 8) { Unit = "matmul_int4.cu", GroupColumns = 32 };
+    private static readonly MatMulLayout Int4Zeros128 = new("int4_zeros_g128", 128, BlockRows * 3) { Unit = "matmul_int4_zeros.cu", GroupColumns = 128 };
+    private static readonly MatMulLayout Int4Zeros64 = new("int4_zeros_g64", 128, BlockRows * 6) { Unit = "matmul_int4_zeros.cu", GroupColumns = 64 };
+    private static readonly MatMulLayout Int4Zeros32 = new("int4_zeros_g32", 128, BlockRows * 12) { Unit = "matmul_int4_zeros.cu", GroupColumns = 32 };
+    private static readonly MatMulLayout Int8Row = new("int8_row", 64, 0) { Unit = "matmul_int8.cu" };
+    private static readonly MatMulLayout Int8Group64 = new("int8_g64", 64, BlockRows * 2) { Unit = "matmul_int8.cu", GroupColumns = 64 };
+    private static readonly MatMulLayout Int8Group32 = new("int8_g32", 64, BlockRows * 4) { Unit = "matmul_int8.cu", GroupColumns = 32 };
+    private static readonly MatMulLayout Int8Zeros32 = new("int8_zeros_g32", 64, BlockRows * 8) { Unit = "matmul_int8.cu", GroupColumns = 32 };
+
     private MatMulLayout(string name, int chunkColumns, int scaleBytes, bool hasMinimum = false)
     {
         Name = name;
+        Unit = $"matmul_{name}.cu";
         ChunkColumns = chunkColumns;
         ScaleBytes = scaleBytes;
         HasMinimum = hasMinimum;
     }
 
     public static MatMulLayout BF16 { get; } = new("bf16", 32, 0);
+
+    public static MatMulLayout F16 { get; } = new("f16", 32, 0);
 
     public static MatMulLayout Q8_0 { get; } = new("q8_0", 64, BlockRows * 4);
 
@@ -34,8 +49,13 @@ internal sealed class MatMulLayout
 
     public static MatMulLayout Q4_K { get; } = new("q4_k", 128, BlockRows * 12, hasMinimum: true);
 
-    /// <summary>The kernels are matmul_Name_t8, _t16, _t32 and _t64 of the unit matmul_Name.cu.</summary>
+    /// <summary>The kernels are matmul_Name_t8, _t16, _t32 and _t64 of <see cref="Unit"/>.</summary>
     public string Name { get; }
+
+    public string Unit { get; private init; }
+
+    /// <summary>Columns that share a scale of those that lie beside the elements; 0 where a row has one, as its factor.</summary>
+    public int GroupColumns { get; private init; }
 
     public int ChunkColumns { get; }
 
@@ -47,17 +67,32 @@ internal sealed class MatMulLayout
 
     public int ChunkBytes => PackedBytes + ScaleBytes;
 
-    public string Unit => $"matmul_{Name}.cu";
-
-    /// <summary>Floating-point weights are held as BF16, quantized ones with all their bits.</summary>
-    public static MatMulLayout Of(WeightFormat format) => format switch
+    /// <summary>F32 weights are held as BF16, all others with all their bits. Groups of other sizes are cut into those that there are.</summary>
+    /// <exception cref="ArgumentException">There are no kernels for the format.</exception>
+    public static MatMulLayout Of(in WeightData data) => data.Format switch
     {
-        WeightFormat.F32 or WeightFormat.F16 or WeightFormat.BF16 => BF16,
+        WeightFormat.F32 or WeightFormat.BF16 => BF16,
+        WeightFormat.F16 => F16,
         WeightFormat.Q8_0 => Q8_0,
         WeightFormat.Q6_K => Q6_K,
         WeightFormat.Q4_0 => Q4_0,
         WeightFormat.Q4_K => Q4_K,
-        _ => throw new ArgumentException($"the CUDA backend has no {format} matrices"),
+        WeightFormat.Int4 when data.ZeroPoints != 0 => (data.GroupSize % 128, data.GroupSize % 64) switch
+        {
+            (0, _) => Int4Zeros128,
+            (_, 0) => Int4Zeros64,
+            _ => Int4Zeros32,
+        },
+        WeightFormat.Int4 => (data.Groups, data.GroupSize % 128, data.GroupSize % 64) switch
+        {
+            (1, _, _) => Int4Row,
+            (_, 0, _) => Int4Group128,
+            (_, _, 0) => Int4Group64,
+            _ => Int4Group32,
+        },
+        WeightFormat.Int8 when data.ZeroPoints != 0 => Int8Zeros32,
+        WeightFormat.Int8 => data.Groups == 1 ? Int8Row : data.GroupSize % 64 == 0 ? Int8Group64 : Int8Group32,
+        _ => throw new ArgumentException($"{data.Name} is {data.Format}: the CUDA backend has no such matrices"),
     };
 
     public static int Blocks(int rows) => (rows + BlockRows - 1) / BlockRows;

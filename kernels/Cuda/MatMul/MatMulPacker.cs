@@ -6,28 +6,39 @@ internal static unsafe class MatMulPacker
     /// <summary>Columns that the kernels take in one step, and the elements of their scale groups.</summary>
     private const int StepColumns = 32;
 
-    /// <param name="format">Format of all rows.</param>
-    /// <param name="rows">Addresses of up to 128 rows.</param>
-    /// <param name="columns">Elements of a row.</param>
+    /// <param name="parts">Matrices of one layout, stacked by rows.</param>
+    /// <param name="first">First of the rows to pack.</param>
     /// <param name="block">Receives <see cref="MatMulLayout.BlockBytes"/> bytes; what no row and no column fills becomes zero.</param>
-    public static void Pack(WeightFormat format, ReadOnlySpan<nint> rows, int columns, byte* block)
+    /// <param name="factors">Receives what the rows' sums are to be multiplied by, where scales lie beside the elements.</param>
+    public static void Pack(MatMulLayout layout, ReadOnlySpan<WeightData> parts, int first, byte* block, Span<float> factors)
     {
-        MatMulLayout layout = MatMulLayout.Of(format);
+        int columns = parts[0].Columns, rows = Math.Min(MatMulLayout.BlockRows, WeightRow.Count(parts) - first);
         new Span<byte>(block, checked((int)layout.BlockBytes(columns))).Clear();
-        for (int row = 0; row < rows.Length; row++)
+        for (int row = 0; row < rows; row++)
         {
-            byte* source = (byte*)rows[row];
-            if (layout == MatMulLayout.BF16)
+            WeightRow source = WeightRow.Of(parts, first + row);
+            if (source.Data.Format.HasSeparateScales())
             {
-                BFloat16Packer.PackRow(format, source, columns, row, block);
-                continue;
+                factors[row] = ScaledPacker.PackRow(source, layout, row, block);
             }
-            int steps = layout.ChunkColumns / StepColumns, stepBytes = MatMulLayout.PackedBytes / 8 / steps;
-            for (int step = 0; step < columns / StepColumns; step++)
+            else if (source.Data.Format.BlockElements() == 1)
             {
-                byte* chunk = block + (long)(step / steps) * layout.ChunkBytes;
-                PackStep(format, source, step, row, chunk, chunk + (row / 16 * steps + step % steps) * stepBytes);
+                FloatPacker.PackRow(source, row, block);
             }
+            else
+            {
+                PackBlocks(source, layout, row, block);
+            }
+        }
+    }
+
+    private static void PackBlocks(WeightRow source, MatMulLayout layout, int row, byte* block)
+    {
+        int steps = layout.ChunkColumns / StepColumns, stepBytes = MatMulLayout.PackedBytes / 8 / steps;
+        for (int step = 0; step < source.Data.Columns / StepColumns; step++)
+        {
+            byte* chunk = block + (long)(step / steps) * layout.ChunkBytes;
+            PackStep(source.Data.Format, source.Elements, step, row, chunk, chunk + (row / 16 * steps + step % steps) * stepBytes);
         }
     }
 

@@ -65,10 +65,11 @@ internal static unsafe class QuantPacker
         ((uint*)(scales + MatMulLayout.BlockRows * 8))[row] = Unsafe.ReadUnaligned<uint>(block);
     }
 
-    private static Vector128<byte> Nibbles(byte* source, int high) =>
-        (Vector128.Load(source).AsUInt16() >>> (4 * high)).AsByte() & Vector128.Create((byte)15);
-
-    private static void PackInt8(Vector128<byte> quants, int row, int tile, byte* step)
+    /// <param name="quants">Sixteen columns of a row, plus 128.</param>
+    /// <param name="row">Row of the block of 128.</param>
+    /// <param name="tile">0 or 1.</param>
+    /// <param name="step">The weights of the row's strip in this step.</param>
+    public static void PackInt8(Vector128<byte> quants, int row, int tile, byte* step)
     {
         Vector128<uint> words = Vector128.Shuffle(quants, LaneOrder).AsUInt32();
         uint* to = (uint*)step + row % 8 * 16 + tile * 2 + row / 8 % 2;
@@ -78,7 +79,8 @@ internal static unsafe class QuantPacker
         }
     }
 
-    private static void PackInt4(Vector128<byte> quants, int row, int tile, byte* step)
+    /// <param name="quants">Sixteen columns of a row; the high nibbles are zero.</param>
+    public static void PackInt4(Vector128<byte> quants, int row, int tile, byte* step)
     {
         Vector128<uint> words = Vector128.Shuffle(quants, LaneOrder).AsUInt32() << (row / 8 % 2 * 4);
         uint* to = (uint*)step + row % 8 * 8 + tile;
@@ -87,4 +89,7 @@ internal static unsafe class QuantPacker
             to[lane * 2] |= words[lane];
         }
     }
+
+    private static Vector128<byte> Nibbles(byte* source, int high) =>
+        (Vector128.Load(source).AsUInt16() >>> (4 * high)).AsByte() & Vector128.Create((byte)15);
 }

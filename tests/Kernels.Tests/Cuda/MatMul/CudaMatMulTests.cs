@@ -24,6 +24,30 @@ public sealed class CudaMatMulTests(string kind)
         AssertClose(product.Run(x, padding: 3), ReferenceOps.Linear(Doubles(x), Held(format, bytes, Rows * columns), columns, null, null));
     }
 
+    [Test]
+    public void F16_weights_keep_their_bits_and_meet_activations_beyond_its_range([Values(1, 9)] int tokens)
+    {
+        // Every finite F16, among them those that BF16 rounds and those below its smallest normal number.
+        const int Rows = 62, Columns = 1024;
+        byte[] bytes = new byte[Rows * Columns * 2];
+        for (int i = 0; i < Rows * Columns; i++)
+        {
+            int magnitude = i % 0x7C00;
+            BinaryPrimitives.WriteUInt16LittleEndian(bytes.AsSpan(2 * i), (ushort)(i < 0x7C00 ? magnitude : magnitude | 0x8000));
+        }
+        float[] x = new float[tokens * Columns];
+        for (int row = 0; row < tokens; row++)
+        {
+            // One weight a product: nothing hides a lost bit.
+            x[row * Columns + 31 * row] = row % 2 == 0 ? 1 : MathF.ScaleB(1.5f, 100);
+        }
+        double[] expected = ReferenceOps.Linear(Doubles(x), StoredWeights.Decode(WeightFormat.F16, bytes, Rows * Columns), Columns, null, null);
+        using DeviceProduct product = new(_device, Columns, 2, tokens, (WeightFormat.F16, bytes));
+        float[] actual = product.Run(x);
+        // Sums of the two halves of a weight round once.
+        Assert.That(actual.Zip(expected).All(pair => Math.Abs(pair.First - pair.Second) <= Math.Abs(pair.Second) * 1.2e-7));
+    }
+
     [TestCase(1)]
     [TestCase(37)]
     [TestCase(100)]
@@ -60,7 +84,7 @@ public sealed class CudaMatMulTests(string kind)
     }
 
     [Test]
-    public void A_row_is_the_same_bit_for_bit_whatever_shares_the_call([Values(WeightFormat.BF16, WeightFormat.Q8_0, WeightFormat.Q6_K, WeightFormat.Q4_0, WeightFormat.Q4_K)] WeightFormat format)
+    public void A_row_is_the_same_bit_for_bit_whatever_shares_the_call([GgufFormats] WeightFormat format)
     {
         // Beyond 256 tokens one CTA goes through all splits.
         const int Rows = 20, Columns = 512, MostTokens = 260;
@@ -138,11 +162,11 @@ public sealed class CudaMatMulTests(string kind)
         return [.. Enumerable.Range(0, count).Select(_ => BFloat16Values.Round((float)(random.NextDouble() * 2 - 1)))];
     }
 
-    /// <summary>The weights as the device holds them: floating-point ones rounded to BF16, the others exact.</summary>
+    /// <summary>The weights as the device holds them: F32 ones rounded to BF16, the others exact.</summary>
     private static double[] Held(WeightFormat format, byte[] bytes, int elements)
     {
         double[] values = StoredWeights.Decode(format, bytes, elements);
-        return format.BlockElements() == 1 ? Array.ConvertAll(values, value => (double)BFloat16Values.Round((float)value)) : values;
+        return format == WeightFormat.F32 ? Array.ConvertAll(values, value => (double)BFloat16Values.Round((float)value)) : values;
     }
 
     private static double[] Doubles(float[] values) => Array.ConvertAll(values, value => (double)value);

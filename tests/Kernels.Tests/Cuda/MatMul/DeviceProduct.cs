@@ -22,12 +22,16 @@ internal sealed unsafe class DeviceProduct : IDisposable
     /// <param name="splits">In how many runs the columns are summed; 0 for what the loader chooses.</param>
     /// <param name="maxTokens">Most rows of activations.</param>
     public DeviceProduct(TestDevice device, int columns, int splits, int maxTokens, params ReadOnlySpan<(WeightFormat Format, byte[] Bytes)> parts)
+        : this(device, splits, maxTokens, Store(columns, parts, out GCHandle[] pins)) => Array.ForEach(pins, pin => pin.Free());
+
+    /// <param name="parts">Are read until this returns.</param>
+    public DeviceProduct(TestDevice device, int splits, int maxTokens, params ReadOnlySpan<WeightData> parts)
     {
         _context = device.Context;
         _stream = new CudaStream(_context);
         _pool = new DevicePool(_context, PoolBytes);
         _matMul = new CudaMatMul(unit => Keep(device.Platform.LoadModule(_context, unit)));
-        Weight = Load(columns, parts);
+        Weight = Load(parts);
         if (splits > 0)
         {
             Weight = new CudaLinear([.. Weight.Segments.ToArray().Select(matrix => matrix with { Splits = Math.Min(splits, matrix.Chunks) })]);
@@ -106,21 +110,24 @@ internal sealed unsafe class DeviceProduct : IDisposable
         return dense;
     }
 
-    private CudaLinear Load(int columns, ReadOnlySpan<(WeightFormat Format, byte[] Bytes)> parts)
+    private static WeightData[] Store(int columns, ReadOnlySpan<(WeightFormat Format, byte[] Bytes)> parts, out GCHandle[] pins)
     {
         WeightData[] data = new WeightData[parts.Length];
-        GCHandle[] pins = new GCHandle[parts.Length];
+        pins = new GCHandle[parts.Length];
         for (int i = 0; i < parts.Length; i++)
         {
             (WeightFormat format, byte[] bytes) = parts[i];
             pins[i] = GCHandle.Alloc(bytes, GCHandleType.Pinned);
             data[i] = new WeightData("weights", format, (int)(bytes.Length / format.Bytes(columns)), columns, pins[i].AddrOfPinnedObject());
         }
+        return data;
+    }
+
+    private CudaLinear Load(ReadOnlySpan<WeightData> parts)
+    {
         using UploadRing ring = new(_context, chunkBytes: 64 << 10);
         using LinearLoader loader = new(_pool, ring, _stream);
-        CudaLinear weight = loader.Load(data);
-        Array.ForEach(pins, pin => pin.Free());
-        return weight;
+        return loader.Load(parts);
     }
 
     private CudaDeviceVariable<byte> Upload(float[] values, DType type)

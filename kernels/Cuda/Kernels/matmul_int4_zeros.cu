@@ -1,0 +1,10 @@
+// INT4 weights with zero points, as matmul_int4.cuh describes them: AWQ's, and GPTQ's asymmetric ones.
+#include "matmul_int4.cuh"
+
+using Int4Group128 = Int4<128, true>;
+using Int4Group64 = Int4<64, true>;
+using Int4Group32 = Int4<32, true>;
+
+MATMUL(int4_zeros_g128, Int4Group128)
+MATMUL(int4_zeros_g64, Int4Group64)
+MATMUL(int4_zeros_g32, Int4Group32)
