@@ -1,6 +1,7 @@
 using System.CommandLine;
 using LlamaServe.Bench.Cuda;
 using LlamaServe.Bench.Frontend;
+using LlamaServe.Bench.Load;
 using LlamaServe.Bench.Machine;
 using LlamaServe.Bench.Micro;
 using LlamaServe.Bench.Models;
@@ -10,6 +11,7 @@ using LlamaServe.Bench.Serving;
 using LlamaServe.Bench.Training;
 using LlamaServe.Kernels.Cuda.Compilation;
 using LlamaServe.Kernels.Cuda.Driver;
+using LlamaServe.Models.Weights;
 
 RootCommand root = new("LlamaServe's measurements and the training of its bundled model.")
 {
@@ -23,6 +25,7 @@ RootCommand root = new("LlamaServe's measurements and the training of its bundle
     MemoryCommand.Create(),
     MicroCommand.Create(),
     PeersCommand.Create(),
+    ServeCommand.Create(),
     StartCommand.Create(),
     TrainCommand.Create(),
 };
@@ -31,7 +34,7 @@ try
 {
     return await root.Parse(args).InvokeAsync(new InvocationConfiguration { EnableDefaultExceptionHandler = false });
 }
-catch (Exception exception) when (exception is ArgumentException or InvalidOperationException or IOException or CudaUnavailableException or CompileException)
+catch (Exception exception) when (exception is ArgumentException or InvalidOperationException or IOException or CudaUnavailableException or CompileException or CheckpointException)
 {
     await Console.Error.WriteLineAsync(exception.Message);
     return 1;

@@ -1,0 +1,105 @@
+using LlamaServe.Models.Tokenization;
+using LlamaServe.Models.Weights;
+using LlamaServe.V1;
+
+namespace LlamaServe.Bench.Load;
+
+/// <summary>Warms a server up, loads it, and gathers what came of it.</summary>
+internal static class ServeRun
+{
+    // Ids below are bytes and special tokens in most vocabularies; without a tokenizer at hand they are left out.
+    private const int FirstOrdinaryId = 1000;
+    private const int FewestIds = 4096;
+
+    /// <exception cref="ArgumentException">Options contradict each other.</exception>
+    /// <exception cref="InvalidOperationException">The server does not answer.</exception>
+    public static async Task<ServeResult> RunAsync(ServeOptions options, TextWriter output, CancellationToken cancellationToken)
+    {
+        Tokenizer? tokenizer = options.Tokenizer is { } path ? LoadTokenizer(path) : null;
+        Check(options, tokenizer);
+        using IGenerationClient client = Client(options, tokenizer);
+        TokenRange ids = await RangeAsync(client, tokenizer, cancellationToken);
+        Random random = new(options.Seed);
+        Conversation[] conversations = Make(options, tokenizer, ids, random);
+        double[] arrivals = ArrivalTimes.Draw(conversations.Length, options.Rate, options.Burstiness, random);
+        if (options.WarmUp > 0)
+        {
+            // Other ids than the measured ones, so that no prefix is found.
+            Conversation[] first = new SyntheticWorkload(new(32, 32), new(16, 16), 0).Make(options.WarmUp, ids, new Random(~options.Seed));
+            await new LoadGenerator(client, options.MaxConcurrency, tokenizer).RunAsync(first, new double[first.Length], cancellationToken);
+        }
+
+        LoadGenerator load = new(client, options.MaxConcurrency, tokenizer);
+        using CancellationTokenSource done = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
+        int total = conversations.Sum(conversation => conversation.Turns.Count);
+        Task progress = ProgressLine.ShowAsync(load, total, output, isTerminal: !Console.IsOutputRedirected, done.Token);
+        double seconds = await load.RunAsync(conversations, arrivals, cancellationToken);
+        await done.CancelAsync();
+        await progress;
+        return new ServeResult(load.Records, seconds, options.Goal);
+    }
+
+    private static Tokenizer LoadTokenizer(string path)
+    {
+        if (Directory.Exists(path))
+        {
+            return TokenizerLoader.LoadSnapshot(path);
+        }
+
+        using GgufFile file = GgufFile.Open(path);
+        return TokenizerLoader.Load(file.Metadata);
+    }
+
+    private static void Check(ServeOptions options, Tokenizer? tokenizer)
+    {
+        bool isChat = options.IsHttp && options.Address.AbsolutePath.EndsWith("/chat/completions", StringComparison.Ordinal);
+        string? fault = options switch
+        {
+            { Conversations: < 1 } => "--count is at least 1",
+            { Rate: not > 0 } or { Burstiness: not > 0 } => "--rate and --burstiness are above 0",
+            { SharedPrefix: not (>= 0 and <= 1) } => "--shared-prefix is 0 to 1",
+            { MaxConcurrency: < 1 } or { Connections: < 1 } or { Turns: < 1 } => "--max-concurrency, --connections and --turns are at least 1",
+            { SystemTokens: < 0 } or { WarmUp: < 0 } => "--system and --warm-up are at least 0",
+            { Workload: not ("synthetic" or "sharegpt" or "agents") } => $"there is no workload \"{options.Workload}\"",
+            { Workload: "sharegpt", File: null } => "--workload sharegpt needs --file",
+            { IsHttp: false, AsText: true } => "gRPC gets token ids; --text is for --http",
+            _ when tokenizer is null && (isChat || options.AsText || options.Workload == "sharegpt" || (options.IsHttp && options.Workload == "agents")) =>
+                "text needs --tokenizer: chats, --text, ShareGPT's files, and agents over HTTP",
+            _ => null,
+        };
+        if (fault is not null)
+        {
+            throw new ArgumentException(fault);
+        }
+    }
+
+    private static IGenerationClient Client(ServeOptions options, Tokenizer? tokenizer)
+    {
+        if (!options.IsHttp)
+        {
+            return new GrpcGenerationClient(options.Address, options.Connections);
+        }
+
+        bool sendsText = options.AsText || options.Address.AbsolutePath.EndsWith("/chat/completions", StringComparison.Ordinal);
+        return new OpenAiGenerationClient(options.Address, options.Model, sendsText ? ids => tokenizer!.Decode(ids, skipSpecialTokens: true) : null);
+    }
+
+    private static async Task<TokenRange> RangeAsync(IGenerationClient client, Tokenizer? tokenizer, CancellationToken cancellationToken)
+    {
+        int end = tokenizer?.OrdinarySize ?? FewestIds;
+        if (client is GrpcGenerationClient grpc)
+        {
+            GetModelInfoResponse model = await grpc.GetModelAsync(cancellationToken);
+            end = tokenizer is null ? (int)model.VocabularySize : end;
+        }
+
+        return new TokenRange(Math.Min(FirstOrdinaryId, end / 2), end);
+    }
+
+    private static Conversation[] Make(ServeOptions options, Tokenizer? tokenizer, TokenRange ids, Random random) => options.Workload switch
+    {
+        "sharegpt" => ShareGptWorkload.Read(options.File!, options.Conversations, tokenizer!, random),
+        "agents" => new AgentWorkload(options.SystemTokens, options.Turns, options.Input, options.Output).Make(options.Conversations, ids, random),
+        _ => new SyntheticWorkload(options.Input, options.Output, options.SharedPrefix).Make(options.Conversations, ids, random),
+    };
+}
