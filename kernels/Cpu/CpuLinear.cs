@@ -1,19 +1,19 @@
 namespace LlamaServe.Kernels.Cpu;
 
-/// <summary>A matrix packed for the matrix kernels: one segment for each run of parts of equal format, stacked by rows.</summary>
+/// <summary>A matrix packed for the matrix kernels: one segment for each run of parts of one format of panels, stacked by rows.</summary>
 internal sealed unsafe class CpuLinear : Weight
 {
     private readonly PackedMatrix[] _segments;
 
     /// <param name="parts">At least one; equal column counts.</param>
     public CpuLinear(WorkerPool pool, ReadOnlySpan<WeightData> parts)
-        : base(TotalRows(parts), parts[0].Columns)
+        : base(WeightRow.Count(parts), parts[0].Columns)
     {
         List<PackedMatrix> segments = [];
         for (int begin = 0, end; begin < parts.Length; begin = end)
         {
             end = begin + 1;
-            while (end < parts.Length && parts[end].Format == parts[begin].Format)
+            while (end < parts.Length && ScaledRow.PanelFormat(parts[end]) == ScaledRow.PanelFormat(parts[begin]))
             {
                 end++;
             }
@@ -61,14 +61,4 @@ internal sealed unsafe class CpuLinear : Weight
     }
 
     public override void Dispose() => Array.ForEach(_segments, segment => segment.Dispose());
-
-    private static int TotalRows(ReadOnlySpan<WeightData> parts)
-    {
-        int rows = 0;
-        foreach (WeightData part in parts)
-        {
-            rows = checked(rows + part.Rows);
-        }
-        return rows;
-    }
 }

@@ -40,6 +40,18 @@ internal sealed class LinearTests(string backendName) : OpTests(backendName)
     }
 
     [Test]
+    public void Formats_with_separate_scales_agree_with_the_reference(
+        [Values(WeightFormat.Int4, WeightFormat.Int8)] WeightFormat format, [Values(0, 32, 64, 128)] int groupSize, [Values] bool hasZeroPoints)
+    {
+        const int Features = 37, Rows = 9;
+        ScaledWeights weights = new(format, Features, Columns, groupSize, hasZeroPoints, seed: 11);
+        using Weight matrix = Backend.LoadLinear([weights.Data]);
+        float[] x = Uniform(new Random(12), Rows * Columns);
+        double[] expected = ReferenceOps.Linear(Doubles(x), weights.Values(), Columns, null, null);
+        AssertClose(Download(Backend.Linear(Upload(x, Rows, Columns), matrix)), expected, Tolerances.Int8);
+    }
+
+    [Test]
     public void Tied_tables_serve_both_look_up_and_projection([GgufFormats] WeightFormat format)
     {
         byte[] bytes = StoredWeights.Random(new Random(6), format, 33 * Columns);

@@ -2,7 +2,7 @@ using System.Runtime.InteropServices;
 
 namespace LlamaServe.Kernels.Tests;
 
-/// <summary>Random INT4 and INT8 weights whose scales lie beside them, and what they mean, in double precision.</summary>
+/// <summary>Random weights whose scales lie beside them, and what they mean, in double precision.</summary>
 internal sealed class ScaledWeights
 {
     private readonly byte[] _elements, _zeroPoints;
@@ -19,6 +19,10 @@ internal sealed class ScaledWeights
         _scales = GC.AllocateArray<float>(rows * data.Groups, pinned: true);
         _zeroPoints = GC.AllocateArray<byte>(rows * data.Groups, pinned: true);
         random.NextBytes(_elements);
+        if (format == WeightFormat.Fp8)
+        {
+            Array.ForEach([0x7F, 0xFF], nan => new Span<byte>(_elements).Replace((byte)nan, (byte)(nan - 1)));
+        }
         for (int i = 0; i < _scales.Length; i++)
         {
             _scales[i] = (float)(scale ?? Half16)(random.NextDouble());
@@ -49,8 +53,11 @@ internal sealed class ScaledWeights
     /// <summary>An F16 of either sign.</summary>
     private static double Half16(double random) => (double)(Half)(random - 0.5);
 
-    private int Quant(int i) => Data.Format switch
+    private double Quant(int i) => Data.Format switch
     {
+        // 1 sign, 4 exponent bits around 7, 3 mantissa bits; 448 is the largest.
+        WeightFormat.Fp8 => (_elements[i] < 128 ? 1 : -1) * Math.Pow(2, Math.Max(1, _elements[i] >> 3 & 15) - 7)
+            * ((_elements[i] & 7) / 8.0 + ((_elements[i] & 0x78) != 0 ? 1 : 0)),
         WeightFormat.Int4 => i % 2 == 0 ? _elements[i / 2] & 15 : _elements[i / 2] >> 4,
         WeightFormat.Int8 when Data.ZeroPoints != 0 => _elements[i],
         _ => (sbyte)_elements[i],

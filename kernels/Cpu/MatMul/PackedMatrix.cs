@@ -40,18 +40,16 @@ internal sealed unsafe class PackedMatrix : IDisposable
     public long LastPanelMask => (1L << Rows - (Panels - 1) * PanelLayout.PanelRows) - 1;
 
     /// <summary>Copies the stacked rows of <paramref name="parts"/> into panels, on all threads of the pool.</summary>
-    /// <param name="parts">At least one, of equal format and column count.</param>
+    /// <param name="parts">At least one, of equal column count and equal format of panels.</param>
     /// <exception cref="ArgumentException">The parts do not stack, or a row is not a whole number of the format's blocks.</exception>
     public static PackedMatrix Create(WorkerPool pool, ReadOnlySpan<WeightData> parts)
     {
-        int rows = 0;
         foreach (WeightData part in parts)
         {
             Check(part, parts[0]);
-            rows = checked(rows + part.Rows);
         }
 
-        var matrix = new PackedMatrix(parts[0].Format, rows, parts[0].Columns);
+        var matrix = new PackedMatrix(ScaledRow.PanelFormat(parts[0]), WeightRow.Count(parts), parts[0].Columns);
         pool.Run(new PackJob(matrix, parts.ToArray()), matrix.Panels);
         return matrix;
     }
@@ -73,7 +71,7 @@ internal sealed unsafe class PackedMatrix : IDisposable
 
     private static void Check(WeightData part, WeightData first)
     {
-        if (part.Format != first.Format || part.Columns != first.Columns)
+        if (ScaledRow.PanelFormat(part) != ScaledRow.PanelFormat(first) || part.Columns != first.Columns)
         {
             throw new ArgumentException($"'{part.Name}' ({part.Format}, {part.Columns} columns) does not stack below '{first.Name}' ({first.Format}, {first.Columns} columns).");
         }
@@ -102,23 +100,24 @@ internal sealed unsafe class PackedMatrix : IDisposable
             Span<nint> rows = stackalloc nint[PanelLayout.PanelRows];
             int first = chunk * PanelLayout.PanelRows;
             int count = Math.Min(PanelLayout.PanelRows, matrix.Rows - first);
+            int block = matrix.Format.BlockElements(), columns = (matrix.Columns + block - 1) / block * block;
+            long rowBytes = matrix.Format.Bytes(columns);
+            byte* converted = (byte*)NativeMemory.Alloc((nuint)(HasSeparateScales() ? rowBytes * count : 1));
             for (int i = 0; i < count; i++)
             {
-                rows[i] = RowAddress(first + i);
+                WeightRow row = WeightRow.Of(parts, first + i);
+                rows[i] = (nint)row.Elements;
+                if (row.Data.Format.HasSeparateScales())
+                {
+                    rows[i] = (nint)(converted + i * rowBytes);
+                    ScaledRow.Convert(row, matrix.Format, (byte*)rows[i]);
+                }
             }
 
-            PanelPacker.Pack(matrix.Format, rows[..count], matrix.Columns, panel);
+            PanelPacker.Pack(matrix.Format, rows[..count], columns, panel);
+            NativeMemory.Free(converted);
         }
 
-        private nint RowAddress(int row)
-        {
-            int part = 0;
-            for (; row >= parts[part].Rows; part++)
-            {
-                row -= parts[part].Rows;
-            }
-
-            return parts[part].Address + (nint)(row * matrix.Format.Bytes(matrix.Columns));
-        }
+        private bool HasSeparateScales() => Array.Exists(parts, part => part.Format.HasSeparateScales());
     }
 }
