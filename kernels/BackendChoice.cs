@@ -49,11 +49,12 @@ public sealed record BackendChoice
 
     /// <summary>Starts the device.</summary>
     /// <param name="threads">Of the CPU backend; 0 for one a logical processor.</param>
+    /// <param name="warn">Told when the device works, but slower than it might.</param>
     /// <exception cref="DeviceUnavailableException">The chosen device cannot be used; the message says what would help.</exception>
-    public IBackend Create(int threads = 0) => _kind switch
+    public IBackend Create(int threads = 0, Action<string>? warn = null) => _kind switch
     {
-        DeviceKind.Cuda => new CudaBackend(new CudaBackendOptions { Ordinal = _ordinal }),
-        DeviceKind.CudaEmulated => new CudaBackend(new CudaBackendOptions { Emulated = true }),
+        DeviceKind.Cuda => new CudaBackend(new CudaBackendOptions { Ordinal = _ordinal, Warn = warn }),
+        DeviceKind.CudaEmulated => new CudaBackend(new CudaBackendOptions { Emulated = true, Warn = warn }),
         _ => new CpuBackend(new CpuBackendOptions { Threads = threads }),
     };
 }

@@ -18,6 +18,7 @@ public sealed class ForwardBatch
     private readonly int[] _queryStart;
     private readonly int[] _contextLengths;
     private readonly int[] _blockTables;
+    private readonly int[] _blockCounts;
     private readonly int[] _logitsRows;
 
     /// <param name="maxTokens">Most tokens of one step.</param>
@@ -33,8 +34,10 @@ public sealed class ForwardBatch
         _queryStart = new int[maxSequences + 1];
         _contextLengths = new int[maxSequences];
         _blockTables = new int[checked(maxSequences * maxBlocksPerSequence)];
+        _blockCounts = new int[maxSequences];
     }
 
+    /// <summary>Token rows: the sequences' tokens, and what a backend added by <see cref="Pad"/>.</summary>
     public int TokenCount { get; private set; }
 
     public int SequenceCount { get; private set; }
@@ -59,7 +62,7 @@ public sealed class ForwardBatch
     /// <summary>[TokenCount] where the token's key and value go: physical block · block size + offset.</summary>
     public ReadOnlySpan<int> SlotMapping => _slotMapping.AsSpan(0, TokenCount);
 
-    /// <summary>[SequenceCount + 1] first token row of each sequence, then TokenCount.</summary>
+    /// <summary>[SequenceCount + 1] first token row of each sequence, then the sequences' tokens.</summary>
     public ReadOnlySpan<int> QueryStart => _queryStart.AsSpan(0, SequenceCount + 1);
 
     /// <summary>[SequenceCount] tokens of the sequence once this step's are stored.</summary>
@@ -71,6 +74,12 @@ public sealed class ForwardBatch
     /// <summary>Physical blocks of sequence <paramref name="sequence"/>, in token order; as many as its context needs are valid.</summary>
     public ReadOnlySpan<int> BlockTable(int sequence) =>
         _blockTables.AsSpan(sequence * MaxBlocksPerSequence, MaxBlocksPerSequence);
+
+    /// <summary>Those of them that its context needs.</summary>
+    internal ReadOnlySpan<int> UsedBlocks(int sequence) => BlockTable(sequence)[.._blockCounts[sequence]];
+
+    /// <summary>Whether every sequence has one new token, whose logits are wanted.</summary>
+    internal bool IsDecode => TokenCount == SequenceCount && LogitsCount == SequenceCount;
 
     /// <summary>Empties the batch.</summary>
     public void Clear()
@@ -101,6 +110,7 @@ public sealed class ForwardBatch
             throw new ArgumentException($"context {context} needs {blocks} blocks of {blockSize}, the table has {blockTable.Length} of at most {MaxBlocksPerSequence}");
         }
         blockTable[..blocks].CopyTo(_blockTables.AsSpan(SequenceCount * MaxBlocksPerSequence));
+        _blockCounts[SequenceCount] = blocks;
         tokens.CopyTo(_tokenIds.AsSpan(TokenCount));
         for (int i = 0; i < tokens.Length; i++)
         {
@@ -116,4 +126,23 @@ public sealed class ForwardBatch
         _contextLengths[SequenceCount++] = context;
         _queryStart[SequenceCount] = TokenCount;
     }
+
+    /// <summary>
+    /// Fills a decode batch up to <paramref name="rows"/> token rows that belong to no sequence and have no slot (−1), so that
+    /// batches of different sizes have one shape. Their results mean nothing.
+    /// </summary>
+    internal void Pad(int rows)
+    {
+        for (int row = TokenCount; row < rows; row++)
+        {
+            _tokenIds[row] = 0;
+            _positions[row] = 0;
+            _slotMapping[row] = -1;
+            _logitsRows[row] = row;
+        }
+        (TokenCount, LogitsCount) = (rows, rows);
+    }
+
+    /// <summary>Takes away what <see cref="Pad"/> added.</summary>
+    internal void Unpad() => (TokenCount, LogitsCount) = (SequenceCount, SequenceCount);
 }

@@ -40,6 +40,15 @@ public interface IBackend : IDisposable
     void ResetStep();
 
     /// <summary>
+    /// Runs a step's operations. A backend may record them and play the record for a later batch of the same shape, without calling
+    /// <paramref name="forward"/> again: it does nothing but operations of this backend, and they depend on the batch alone.
+    /// </summary>
+    /// <param name="batch">What <paramref name="forward"/> computes; the same object each time.</param>
+    /// <param name="forward">Returns [batch.LogitsCount, vocabulary]; the same delegate each time.</param>
+    /// <returns>What <paramref name="forward"/> returned, or returns.</returns>
+    Tensor Run(ForwardBatch batch, Func<Tensor> forward);
+
+    /// <summary>
     /// Begins a layer: results from before the previous call are given back, so that a step needs the memory of two layers and
     /// not of all. What a layer returns can be read through the whole next layer. A model that never calls it keeps everything.
     /// </summary>

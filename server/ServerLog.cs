@@ -23,4 +23,7 @@ internal static partial class ServerLog
 
     [LoggerMessage(7, LogLevel.Warning, "{Model} has no row for the tokenizer's added ids {First} to {Last}; requests with them are refused")]
     public static partial void IdsWithoutRow(this ILogger logger, string model, int first, int last);
+
+    [LoggerMessage(8, LogLevel.Warning, "{Warning}")]
+    public static partial void DeviceWarning(this ILogger logger, string warning);
 }

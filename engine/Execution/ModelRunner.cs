@@ -17,6 +17,7 @@ internal sealed class ModelRunner : IModelRunner
     private readonly Kernels.KvCache _cache;
     private readonly ForwardBatch _batch;
     private readonly SamplingBatch _sampling;
+    private readonly Func<Tensor> _forward;
     private readonly int _blockSize;
 
     /// <summary>Tokens of the prompt that warms up: a whole tile of the CPU's matrix kernels.</summary>
@@ -37,6 +38,7 @@ internal sealed class ModelRunner : IModelRunner
         _cache = _backend.CreateKvCache(_decoder.CacheShape(blocks, _blockSize, options.KvCacheType));
         _batch = new ForwardBatch(options.TokenBudget, options.MaxSequences, (context + _blockSize - 1) / _blockSize);
         _sampling = new SamplingBatch(logitsRows);
+        _forward = () => _decoder.Forward(_batch, _cache);
         Capacity = new RunnerCapacity(_decoder.Config.VocabularySize, context, blocks, model.Defaults.EosTokenIds);
         WarmUp(Math.Min(WarmUpTokens, Math.Min(context - 1, options.TokenBudget)));
     }
@@ -49,7 +51,7 @@ internal sealed class ModelRunner : IModelRunner
         _backend.CopyBlocks(_cache, CollectionsMarshal.AsSpan(plan.Copies));
         plan.Copies.Clear();
         FillBatch(plan);
-        Tensor logits = _decoder.Forward(_batch, _cache);
+        Tensor logits = _backend.Run(_batch, _forward);
         SamplingRows.Fill(plan, _sampling);
         if (_sampling.Count > 0)
         {
@@ -85,7 +87,7 @@ internal sealed class ModelRunner : IModelRunner
             _backend.ResetStep();
             _batch.Clear();
             _batch.Add(tokens, position, blockTable, _blockSize, logitsFrom: tokens.Length - 1);
-            Tensor logits = _decoder.Forward(_batch, _cache);
+            Tensor logits = _backend.Run(_batch, _forward);
             _sampling.Clear();
             _sampling.Add(sampled);
             _backend.Sample(logits, _sampling);

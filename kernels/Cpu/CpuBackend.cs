@@ -64,6 +64,8 @@ public sealed unsafe class CpuBackend : IBackend
 
     public void ResetStep() => _arena.ResetStep();
 
+    public Tensor Run(ForwardBatch batch, Func<Tensor> forward) => forward();
+
     public void BeginLayer() => _arena.BeginLayer();
 
     public Tensor Embed(ForwardBatch batch, Weight table)

@@ -24,10 +24,22 @@ internal sealed class AttentionStep(CudaRuntime runtime) : IDisposable
         }
     }
 
+    /// <summary>Checks the batch against the caches of all layers that have run before, and uploads their plans.</summary>
+    public void Prepare(ForwardBatch batch)
+    {
+        foreach (Plan plan in _plans)
+        {
+            if (plan.Memory.Length >= Words(plan.Shape, batch))
+            {
+                Make(plan, batch, plan.Cache);
+            }
+        }
+    }
+
     /// <param name="inputs">Has the batch.</param>
     public void Run(Tensor qkv, ForwardBatch batch, StepInputs inputs, in AttentionShape shape, CudaKvCache cache, int layer, Tensor output)
     {
-        Plan plan = PlanFor(shape, batch);
+        Plan plan = PlanFor(shape, batch, cache);
         PagedAttentionInputs arguments = new()
         {
             Queries = new DevicePtr((ulong)qkv.Address),
@@ -50,10 +62,12 @@ internal sealed class AttentionStep(CudaRuntime runtime) : IDisposable
 
     public void Dispose() => _plans.ForEach(plan => plan.Memory.Dispose());
 
-    private Plan PlanFor(in AttentionShape shape, ForwardBatch batch)
+    private static int Words(in AttentionShape shape, ForwardBatch batch) =>
+        AttentionPlanner.MaxWords(batch.MaxTokens, batch.MaxSequences, shape.Heads / shape.KvHeads);
+
+    private Plan PlanFor(in AttentionShape shape, ForwardBatch batch, CudaKvCache cache)
     {
-        int group = shape.Heads / shape.KvHeads;
-        int words = AttentionPlanner.MaxWords(batch.MaxTokens, batch.MaxSequences, group);
+        int words = Words(shape, batch);
         Plan? plan = null;
         foreach (Plan candidate in _plans)
         {
@@ -61,14 +75,26 @@ internal sealed class AttentionStep(CudaRuntime runtime) : IDisposable
         }
         if (plan is null)
         {
-            plan = new Plan(shape, new CudaDeviceVariable<int>(runtime.Context, words), runtime.Memory.Take(_attention.WorkspaceBytes(shape, MaxPartialRows)));
+            plan = new Plan(shape, new CudaDeviceVariable<int>(runtime.Context, words), runtime.Memory.Take(_attention.WorkspaceBytes(shape, MaxPartialRows)), cache);
             _plans.Add(plan);
         }
+        Make(plan, batch, cache);
+        return plan;
+    }
+
+    /// <summary>Once a step: later layers of the shape and cache find it made.</summary>
+    private void Make(Plan plan, ForwardBatch batch, CudaKvCache cache)
+    {
+        if (plan.IsCurrent && plan.Cache == cache)
+        {
+            return;
+        }
+        Check.BlockTables(batch, plan.Shape, cache);
+        plan.Cache = cache;
         if (!plan.IsCurrent)
         {
-            Upload(plan, batch, words);
+            Upload(plan, batch, Words(plan.Shape, batch));
         }
-        return plan;
     }
 
     private void Upload(Plan plan, ForwardBatch batch, int words)
@@ -84,7 +110,7 @@ internal sealed class AttentionStep(CudaRuntime runtime) : IDisposable
     }
 
     /// <summary>Layers run one after the other, so those of a shape share one workspace.</summary>
-    private sealed class Plan(AttentionShape shape, CudaDeviceVariable<int> memory, DevicePtr workspace)
+    private sealed class Plan(AttentionShape shape, CudaDeviceVariable<int> memory, DevicePtr workspace, CudaKvCache cache)
     {
         public AttentionShape Shape { get; } = shape;
 
@@ -92,6 +118,10 @@ internal sealed class AttentionStep(CudaRuntime runtime) : IDisposable
 
         public DevicePtr Workspace { get; } = workspace;
 
+        /// <summary>Of the layer that ran last.</summary>
+        public CudaKvCache Cache { get; set; } = cache;
+
+        /// <summary>Whether it is the step's, and the step's tables have been checked.</summary>
         public bool IsCurrent { get; set; }
     }
 }

@@ -28,14 +28,15 @@ public sealed class CudaBackend : IBackend
     {
         options ??= new CudaBackendOptions();
         _runtime = new CudaRuntime(options);
-        _arena = new StepArena(AllocateChunk, Memory.DevicePool.Alignment);
-        _inputs = new StepInputs(_runtime);
+        _arena = new StepArena(_runtime.AllocateChunk, Memory.DevicePool.Alignment);
         _rows = new RowOps(_runtime);
+        _inputs = new StepInputs(_runtime, _rows);
         _linearLoader = new LinearLoader(_runtime.Memory, _runtime.Uploads, _runtime.Stream);
         _matMul = new CudaMatMul(_runtime.Module);
         _rope = new RopeAndStoreKv(_runtime);
         _attention = new AttentionStep(_runtime);
         _sample = new Sample(_runtime.Stream, _runtime.Memory, _runtime.Kernel);
+        Graphs = new StepGraphs(_runtime, _arena, Prepare, options.Warn);
         Description = $"{(options.Emulated ? "cuda-emulated" : $"cuda:{options.Ordinal}")} ({_runtime.Device.Name}, {_runtime.ArchitectureName})";
     }
 
@@ -43,6 +44,8 @@ public sealed class CudaBackend : IBackend
 
     /// <summary>For tests, which bring rows to the device and back.</summary>
     internal CudaRuntime Runtime => _runtime;
+
+    internal StepGraphs Graphs { get; }
 
     public long AvailableBytes => _runtime.Memory.AvailableBytes;
 
@@ -94,13 +97,14 @@ public sealed class CudaBackend : IBackend
         _attention.Reset();
     }
 
+    public Tensor Run(ForwardBatch batch, Func<Tensor> forward) => Graphs.Run(batch, forward);
+
     public void BeginLayer() => _arena.BeginLayer();
 
     public Tensor Embed(ForwardBatch batch, Weight table)
     {
         CudaEmbedding embedding = table as CudaEmbedding ?? throw new ArgumentException("the table was not loaded by LoadEmbedding of this backend");
-        Check.Range(batch.TokenIds, embedding.Rows, "token id");
-        _inputs.Upload(batch);
+        _inputs.Upload(batch, embedding.Rows);
         Tensor y = _arena.Rent(batch.TokenCount, embedding.Columns);
         _rows.Embed(embedding, _inputs.TokenIds, y);
         return y;
@@ -140,7 +144,7 @@ public sealed class CudaBackend : IBackend
     {
         CudaKvCache own = CudaCheck.Cache(cache, layer);
         Check.Attention(qkv, batch, shape, own, DType.BF16);
-        Check.Range(batch.SlotMapping, own.Shape.Blocks * own.Shape.BlockSize, "slot");
+        Check.Range(batch.SlotMapping[..batch.QueryStart[^1]], own.Shape.Blocks * own.Shape.BlockSize, "slot");
         Check.That(
             2 * rope.InverseFrequencies.Length == shape.HeadDim,
             $"{rope.InverseFrequencies.Length} rotary frequencies for heads of {shape.HeadDim}");
@@ -157,7 +161,6 @@ public sealed class CudaBackend : IBackend
     {
         CudaKvCache own = CudaCheck.Cache(cache, layer);
         Check.Attention(qkv, batch, shape, own, DType.BF16);
-        Check.BlockTables(batch, shape, own);
         // The kernel's running maximum takes the factor as positive.
         Check.That(shape.Scale > 0, $"the scale of q · k is {shape.Scale}");
         _inputs.Upload(batch);
@@ -205,6 +208,7 @@ public sealed class CudaBackend : IBackend
     {
         Enter();
         _runtime.Stream.Synchronize();
+        Graphs.Dispose();
         _arena.Dispose();
         _inputs.Dispose();
         _rows.Dispose();
@@ -213,6 +217,14 @@ public sealed class CudaBackend : IBackend
         _attention.Dispose();
         _sample.Dispose();
         _runtime.Dispose();
+    }
+
+    /// <summary>What the operations of a captured step did on the host.</summary>
+    private void Prepare(ForwardBatch batch)
+    {
+        _inputs.Upload(batch, _inputs.TokenIdBound);
+        _attention.Prepare(batch);
+        _rope.Cover(batch);
     }
 
     private CudaLinear LoadMatrix(ReadOnlySpan<WeightData> parts)
@@ -234,11 +246,5 @@ public sealed class CudaBackend : IBackend
         Tensor rounded = _arena.Rent(x.Rows, x.Columns, DType.BF16);
         _rows.RoundRows(x, rounded);
         return rounded;
-    }
-
-    private ArenaChunk AllocateChunk(long bytes)
-    {
-        CudaDeviceVariable<byte> memory = new(_runtime.Context, bytes);
-        return new ArenaChunk((nint)memory.Pointer.Address, bytes, memory);
     }
 }

@@ -14,4 +14,13 @@ public sealed class CudaBackendOptions
 
     /// <summary>Device memory for weights, KV cache and workspaces; null for all that is free but <see cref="ReservedBytes"/>.</summary>
     public long? PoolBytes { get; init; }
+
+    /// <summary>
+    /// Whether kernels may start before the one ahead of them ends (programmatic dependent launch). Without effect before sm_90 and
+    /// before CUDA 12.3, whose drivers do not capture such launches.
+    /// </summary>
+    public bool ProgrammaticLaunches { get; init; } = true;
+
+    /// <summary>Told once, in a sentence, when decode steps cannot run from captured graphs.</summary>
+    public Action<string>? Warn { get; init; }
 }

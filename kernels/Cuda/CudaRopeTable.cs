@@ -47,6 +47,7 @@ internal sealed class CudaRopeTable(CudaRuntime runtime, RopeParameters paramete
         _memory?.Dispose();
         _memory = new CudaDeviceVariable<float>(runtime.Context, table.Length);
         _memory.CopyToDevice(table);
+        runtime.AddressesMoved();
     }
 
     public void Dispose() => _memory?.Dispose();

@@ -19,7 +19,7 @@ internal sealed class CudaRuntime : IDisposable
         _platform = options.Emulated ? CudaPlatform.Emulated(KernelSources.Embedded) : CudaPlatform.Nvidia(KernelSources.Embedded);
         Device = CudaDevice.Get(_platform.Driver, options.Ordinal);
         Context = new CudaContext(_platform.Driver, Device);
-        Stream = new CudaStream(Context);
+        Stream = new CudaStream(Context) { IsProgrammatic = options.ProgrammaticLaunches && _platform.Driver.SupportsProgrammaticLaunches(Device) };
         Memory = new DevicePool(Context, PoolBytes(options));
         Uploads = new UploadRing(Context);
     }
@@ -30,6 +30,9 @@ internal sealed class CudaRuntime : IDisposable
 
     /// <summary>All work of the backend, in order.</summary>
     public CudaStream Stream { get; }
+
+    /// <summary>Changes when memory that launches name has moved: what was captured before must not be played again.</summary>
+    public int AddressVersion { get; private set; }
 
     /// <summary>Device memory that lives as long as the backend.</summary>
     public DevicePool Memory { get; }
@@ -52,6 +55,16 @@ internal sealed class CudaRuntime : IDisposable
             _modules.Add(unit, module);
         }
         return module;
+    }
+
+    /// <summary>Whoever replaces memory that a later step's launches name says so.</summary>
+    public void AddressesMoved() => AddressVersion++;
+
+    /// <summary>Memory for results of a step.</summary>
+    public ArenaChunk AllocateChunk(long bytes)
+    {
+        CudaDeviceVariable<byte> memory = new(Context, bytes);
+        return new ArenaChunk((nint)memory.Pointer.Address, bytes, memory);
     }
 
     public void Dispose()

@@ -37,6 +37,16 @@ internal sealed unsafe class RopeAndStoreKv(CudaRuntime runtime) : IDisposable
         _kernel.Launch(runtime.Stream, new LaunchShape(batch.TokenCount, Threads), KernelArgument.Struct(&arguments));
     }
 
+    /// <summary>Makes sure that all tables of rotations so far have the batch's positions.</summary>
+    public void Cover(ForwardBatch batch)
+    {
+        int last = LastPosition(batch);
+        foreach (CudaRopeTable table in _tables)
+        {
+            table.Cover(last);
+        }
+    }
+
     public void Dispose() => _tables.ForEach(table => table.Dispose());
 
     private CudaRopeTable TableFor(RopeParameters rope, ForwardBatch batch)
@@ -51,13 +61,18 @@ internal sealed unsafe class RopeAndStoreKv(CudaRuntime runtime) : IDisposable
             table = new CudaRopeTable(runtime, rope);
             _tables.Add(table);
         }
+        table.Cover(LastPosition(batch));
+        return table;
+    }
+
+    private static int LastPosition(ForwardBatch batch)
+    {
         int last = 0;
         foreach (int position in batch.Positions)
         {
             last = Math.Max(last, position);
         }
-        table.Cover(last);
-        return table;
+        return last;
     }
 
     /// <summary>As rope_and_store_kv.cu declares them.</summary>

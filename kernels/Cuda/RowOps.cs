@@ -15,6 +15,7 @@ internal sealed class RowOps(CudaRuntime runtime) : IDisposable
     private readonly CudaKernel _gatedBf16 = runtime.Kernel("row_ops.cu", "gated_activation_bf16");
     private readonly CudaKernel _gatedF32 = runtime.Kernel("row_ops.cu", "gated_activation_f32");
     private readonly CudaKernel _copyBlocks = runtime.Kernel("row_ops.cu", "copy_blocks");
+    private readonly CudaKernel _scatterWords = runtime.Kernel("row_ops.cu", "scatter_words");
     private readonly CudaKernel _rmsNorm = runtime.Kernel("rms_norm.cu", "rms_norm_f32_bf16");
     private CudaDeviceVariable<int>? _pairs;
 
@@ -58,6 +59,15 @@ internal sealed class RowOps(CudaRuntime runtime) : IDisposable
         _copyBlocks.Launch(
             runtime.Stream, new LaunchShape(new Dim3((vectors + Threads - 1) / Threads, cache.Regions), Threads),
             cache.Memory, cache.RegionBytes / 16, vectors, _pairs.Pointer, copies.Length);
+    }
+
+    /// <summary>Sets words[place] = value for pairs of a place and a value.</summary>
+    public void ScatterWords(DevicePtr words, DevicePtr pairs, int count)
+    {
+        if (count > 0)
+        {
+            _scatterWords.Launch(runtime.Stream, new LaunchShape((count + Threads - 1) / Threads, Threads), words, pairs, count);
+        }
     }
 
     public void Dispose() => _pairs?.Dispose();

@@ -16,7 +16,7 @@ internal static class ModelStarter
         ILogger<HostedModel> logger = services.GetRequiredService<ILogger<HostedModel>>();
         LoadedModel? loaded = null;
         LlamaEngine engine = new(
-            () => loaded = Load(options, progress),
+            () => loaded = Load(options, progress, logger),
             options.Engine,
             log: services.GetRequiredService<ILogger<LlamaEngine>>(),
             meters: services.GetRequiredService<IMeterFactory>());
@@ -42,9 +42,9 @@ internal static class ModelStarter
             options.ModelName ?? model.Name, engine, model.Tokenizer, model.Model.Config, model.Defaults, model.Model.Backend.Description);
     }
 
-    private static LoadedModel Load(ServerOptions options, LoadProgressDisplay progress)
+    private static LoadedModel Load(ServerOptions options, LoadProgressDisplay progress, ILogger logger)
     {
-        IBackend backend = options.Device.Create(options.Threads ?? 0);
+        IBackend backend = options.Device.Create(options.Threads ?? 0, logger.DeviceWarning);
         try
         {
             return ModelLoader.Load(options.ModelPath, backend, progress);

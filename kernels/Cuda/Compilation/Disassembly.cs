@@ -25,6 +25,19 @@ internal sealed record KernelCode(string Kernel, IReadOnlyList<string> Opcodes)
     public IReadOnlyDictionary<string, int> Tensor => Opcodes.Select(Family).Where(TensorPrefixes.Contains)
         .GroupBy(family => family).ToDictionary(group => group.Key, group => group.Count());
 
+    /// <summary>
+    /// Whether it waits for the kernels ahead of it (griddepcontrol.wait) before anything it writes to global memory, as launches
+    /// that may overlap need.
+    /// </summary>
+    public bool WaitsBeforeItWrites
+    {
+        get
+        {
+            string? first = Opcodes.Select(Family).FirstOrDefault(family => family is "ACQBULK" or "STG" or "RED" or "REDG" or "ATOM" or "ATOMG");
+            return first == "ACQBULK";
+        }
+    }
+
     private static string Family(string opcode) => opcode.Split('.', 2)[0];
 
     private int Count(params IEnumerable<string> families) => Opcodes.Count(opcode => families.Contains(Family(opcode)));

@@ -61,7 +61,7 @@ internal sealed unsafe class CudaKernel
             SharedBytes = (uint)shape.SharedBytes,
             Stream = stream.Handle,
             Attributes = attributes,
-            AttributeCount = Write(attributes, shape),
+            AttributeCount = Write(attributes, shape, shape.Programmatic || stream.IsProgrammatic),
         };
         void** pointers = stackalloc void*[MaxArguments];
         fixed (KernelArgument* values = arguments)
@@ -75,7 +75,7 @@ internal sealed unsafe class CudaKernel
         }
     }
 
-    private static uint Write(LaunchAttribute* attributes, in LaunchShape shape)
+    private static uint Write(LaunchAttribute* attributes, in LaunchShape shape, bool programmatic)
     {
         uint count = 0;
         if (shape.Cluster > 1)
@@ -88,7 +88,7 @@ internal sealed unsafe class CudaKernel
                 ClusterZ = 1,
             };
         }
-        if (shape.Programmatic)
+        if (programmatic)
         {
             attributes[count++] = new LaunchAttribute { Id = LaunchAttributeId.ProgrammaticStreamSerialization, ProgrammaticAllowed = 1 };
         }

@@ -17,6 +17,12 @@ internal sealed unsafe class CudaStream : CudaObject
         Own(stream);
     }
 
+    /// <summary>
+    /// Whether kernels in this stream may start before the one ahead of them ends (programmatic dependent launch): each executes
+    /// griddepcontrol.wait before it touches what another one writes or reads.
+    /// </summary>
+    public bool IsProgrammatic { get; init; }
+
     /// <summary>Whether all work is done.</summary>
     public bool IsCompleted => Api.IsDone(Api.StreamQuery(Handle));
 
@@ -53,6 +59,17 @@ internal sealed unsafe class CudaStream : CudaObject
         nint graph;
         Api.Check(Api.StreamEndCapture(Handle, &graph));
         return new CudaGraph(Context, graph);
+    }
+
+    /// <summary>Ends a capture whose work is not wanted, after which the stream runs what it gets again.</summary>
+    public void AbandonCapture()
+    {
+        nint graph = 0;
+        _ = Api.StreamEndCapture(Handle, &graph);
+        if (graph != 0)
+        {
+            _ = Api.GraphDestroy(graph);
+        }
     }
 
     protected override CUResult Destroy() => Api.StreamDestroy(handle);

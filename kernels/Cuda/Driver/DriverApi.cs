@@ -119,6 +119,9 @@ internal sealed unsafe class DriverApi(nint library)
     /// <summary>CUDA 12.0 in the driver's counting: the first with every entry point and launch attribute in use here.</summary>
     private const int OldestVersion = 12000;
 
+    /// <summary>CUDA 12.3: the first that captures programmatic dependent launches.</summary>
+    private const int CapturesProgrammaticLaunches = 12030;
+
     /// <summary>NVIDIA's driver, by the name under which the system's loader finds it.</summary>
     public static string SystemLibrary => OperatingSystem.IsWindows() ? "nvcuda.dll" : "libcuda.so.1";
 
@@ -136,7 +139,7 @@ internal sealed unsafe class DriverApi(nint library)
             throw new CudaUnavailableException(
                 $"The NVIDIA driver supports CUDA {version / 1000}.{version % 1000 / 10}; {Needed}. Install a newer driver.");
         }
-        DriverApi api = new(library);
+        DriverApi api = new(library) { Version = version };
         result = api.Init(0);
         return result switch
         {
@@ -145,6 +148,12 @@ internal sealed unsafe class DriverApi(nint library)
             _ => throw new CudaUnavailableException("The NVIDIA driver does not start.", CudaException.Create(api, result, "api.Init(0)")),
         };
     }
+
+    /// <summary>The CUDA version that the driver supports, 12040 for 12.4.</summary>
+    public int Version { get; private init; }
+
+    /// <summary>Whether launches on the device may overlap, in graphs too.</summary>
+    public bool SupportsProgrammaticLaunches(CudaDevice device) => device.Major >= 9 && Version >= CapturesProgrammaticLaunches;
 
     /// <summary>Throws where a call failed; all calls but those of finalizers and queries pass through here.</summary>
     /// <param name="call">Filled in by the compiler; names the entry point.</param>

@@ -13,7 +13,7 @@ struct RopeArguments {
     global_ptr<bf16> qkv;                   // [tokens][(heads + 2 kv_heads) * head_dim], rows qkv_stride elements apart
     global_ptr<const float> table;          // [position][head_dim / 2] cosine and sine
     global_ptr<const int32_t> positions;    // [tokens]
-    global_ptr<const int32_t> slots;        // [tokens] block * block_size + offset
+    global_ptr<const int32_t> slots;        // [tokens] block * block_size + offset; -1 for a row of no sequence, which is left alone
     global_ptr<bf16> keys, values;          // [block][kv head][token of the block][head_dim]
     global_ptr<const float> query_gain, key_gain; // [head_dim], or null for no norm
     float epsilon;
@@ -83,6 +83,8 @@ KERNEL(rope_and_store_kv, Threads, 2, (const RopeArguments a))
     const global_ptr<bf16> row = a.qkv + static_cast<int64_t>(token) * a.qkv_stride;
     const global_ptr<const float> angles = a.table + (static_cast<int64_t>(load(a.positions + token)) * half + pair) * 2;
     const int slot = load(a.slots + token), block = slot / a.block_size, offset = slot % a.block_size;
+    if (slot < 0)
+        return;
     const int heads = a.heads + 2 * a.kv_heads;
     NO_UNROLL for (int base = 0; base < heads; base += Threads / HeadLanes) {
         const int head = base + thread_index() / HeadLanes;

@@ -98,3 +98,12 @@ KERNEL(copy_blocks, Threads, 4,
         store(region + destination * block_vectors, load(region + source * block_vectors));
     }
 }
+
+// words[pairs[2 i]] = pairs[2 i + 1]: the few words of a step's lists that change. Grid: (count / Threads).
+KERNEL(scatter_words, Threads, 4, (global_ptr<int32_t> words, global_ptr<const int32_t> pairs, int count))
+{
+    dependency_wait();
+    const int i = block_x() * Threads + thread_index();
+    if (i < count)
+        store(words + load(pairs + 2 * i), load(pairs + 2 * i + 1));
+}

@@ -23,7 +23,6 @@ internal sealed unsafe class Sample : IDisposable
     private readonly DevicePool _memory;
     private readonly CudaKernel _scan, _weigh, _choose;
     private readonly SamplingUpload _upload;
-    private readonly bool _isProgrammatic;
     private SamplingWorkspace? _workspace;
 
     /// <param name="kernel">A kernel by its file's name and its own.</param>
@@ -35,7 +34,6 @@ internal sealed unsafe class Sample : IDisposable
         _scan = kernel("sample_scan.cu", "sample_scan");
         _weigh = kernel("sample_weigh.cu", "sample_weigh");
         _choose = kernel("sample_choose.cu", "sample_choose");
-        _isProgrammatic = stream.Context.Device.Major >= 9;
     }
 
     /// <summary>Makes room for so many rows. Memory that was reserved for fewer is not given back.</summary>
@@ -117,8 +115,8 @@ internal sealed unsafe class Sample : IDisposable
         _scan.Launch(_stream, new LaunchShape(slices, ScanThreads, ScanBytes + sliceBytes), argument);
         if (!needsOnlyScan)
         {
-            _weigh.Launch(_stream, new LaunchShape(slices, ScanThreads, WeighBytes + sliceBytes, Programmatic: _isProgrammatic), argument);
-            _choose.Launch(_stream, new LaunchShape(_upload.Rows.Length, ChooseThreads, ChooseBytes, Programmatic: _isProgrammatic), argument);
+            _weigh.Launch(_stream, new LaunchShape(slices, ScanThreads, WeighBytes + sliceBytes), argument);
+            _choose.Launch(_stream, new LaunchShape(_upload.Rows.Length, ChooseThreads, ChooseBytes), argument);
         }
     }
 }
