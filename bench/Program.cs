@@ -1,4 +1,5 @@
 using System.CommandLine;
+using LlamaServe.Bench.Cost;
 using LlamaServe.Bench.Cuda;
 using LlamaServe.Bench.Frontend;
 using LlamaServe.Bench.Load;
@@ -16,6 +17,7 @@ using LlamaServe.Models.Weights;
 RootCommand root = new("LlamaServe's measurements and the training of its bundled model.")
 {
     AgreeCommand.Create(),
+    CostCommand.Create(),
     CubinsCommand.Create(),
     FrontendCommand.Create(),
     KernelTableCommand.Create(),
@@ -27,6 +29,7 @@ RootCommand root = new("LlamaServe's measurements and the training of its bundle
     PeersCommand.Create(),
     ServeCommand.Create(),
     StartCommand.Create(),
+    SweepCommand.Create(),
     TrainCommand.Create(),
 };
 

@@ -43,8 +43,9 @@ internal sealed class GrpcGenerationClient : IGenerationClient
 
             record.MarkEnded(outputTokens: null);
         }
-        catch (RpcException exception) when (!cancellationToken.IsCancellationRequested)
+        catch (RpcException exception)
         {
+            cancellationToken.ThrowIfCancellationRequested();
             record.MarkFailed($"{exception.StatusCode}: {exception.Status.Detail}");
         }
     }

@@ -24,6 +24,7 @@ internal static class ServeJson
             ["max_concurrency"] = options.MaxConcurrency,
             ["dataset_name"] = options.Workload,
             ["seed"] = options.Seed,
+            ["id_seed"] = options.IdSeed,
             ["commit"] = Repository.Commit,
             ["machine"] = JsonSerializer.SerializeToNode(MachineDescription.Current, SnakeCase),
             ["command"] = "bench " + string.Join(' ', Environment.GetCommandLineArgs()[1..]),

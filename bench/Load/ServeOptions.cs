@@ -10,8 +10,10 @@ namespace LlamaServe.Bench.Load;
 /// <param name="Conversations">How many.</param>
 /// <param name="Rate">Conversations a second; infinity: all at once.</param>
 /// <param name="Burstiness">Shape of the gaps' gamma distribution.</param>
+/// <param name="Seed">Of lengths and arrivals.</param>
+/// <param name="IdSeed">Of token ids; another one for each run, or it finds the prefixes of the run before in the server's cache.</param>
 /// <param name="WarmUp">Requests before the measured ones.</param>
 internal sealed record ServeOptions(
     Uri Address, bool IsHttp, string Model, string? Tokenizer, bool AsText,
     string Workload, string? File, LengthDistribution Input, LengthDistribution Output, double SharedPrefix, int Turns, int SystemTokens,
-    int Conversations, double Rate, double Burstiness, int? MaxConcurrency, int Connections, int Seed, int WarmUp, ServiceLevel? Goal);
+    int Conversations, double Rate, double Burstiness, int? MaxConcurrency, int Connections, int Seed, int IdSeed, int WarmUp, ServiceLevel? Goal);

@@ -18,15 +18,15 @@ internal static class ServeRun
         Tokenizer? tokenizer = options.Tokenizer is { } path ? LoadTokenizer(path) : null;
         Check(options, tokenizer);
         using IGenerationClient client = Client(options, tokenizer);
-        TokenRange ids = await RangeAsync(client, tokenizer, cancellationToken);
+        (int first, int end) = await IdsAsync(client, tokenizer, cancellationToken);
+        TokenSource ids = new(first, end, options.IdSeed);
         Random random = new(options.Seed);
         Conversation[] conversations = Make(options, tokenizer, ids, random);
         double[] arrivals = ArrivalTimes.Draw(conversations.Length, options.Rate, options.Burstiness, random);
         if (options.WarmUp > 0)
         {
-            // Other ids than the measured ones, so that no prefix is found.
-            Conversation[] first = new SyntheticWorkload(new(32, 32), new(16, 16), 0).Make(options.WarmUp, ids, new Random(~options.Seed));
-            await new LoadGenerator(client, options.MaxConcurrency, tokenizer).RunAsync(first, new double[first.Length], cancellationToken);
+            Conversation[] others = new SyntheticWorkload(new(32, 32), new(16, 16), 0).Make(options.WarmUp, new TokenSource(first, end, ~options.IdSeed), random);
+            await new LoadGenerator(client, options.MaxConcurrency, tokenizer).RunAsync(others, new double[others.Length], cancellationToken);
         }
 
         LoadGenerator load = new(client, options.MaxConcurrency, tokenizer);
@@ -84,7 +84,7 @@ internal static class ServeRun
         return new OpenAiGenerationClient(options.Address, options.Model, sendsText ? ids => tokenizer!.Decode(ids, skipSpecialTokens: true) : null);
     }
 
-    private static async Task<TokenRange> RangeAsync(IGenerationClient client, Tokenizer? tokenizer, CancellationToken cancellationToken)
+    private static async Task<(int First, int End)> IdsAsync(IGenerationClient client, Tokenizer? tokenizer, CancellationToken cancellationToken)
     {
         int end = tokenizer?.OrdinarySize ?? FewestIds;
         if (client is GrpcGenerationClient grpc)
@@ -93,10 +93,10 @@ internal static class ServeRun
             end = tokenizer is null ? (int)model.VocabularySize : end;
         }
 
-        return new TokenRange(Math.Min(FirstOrdinaryId, end / 2), end);
+        return (Math.Min(FirstOrdinaryId, end / 2), end);
     }
 
-    private static Conversation[] Make(ServeOptions options, Tokenizer? tokenizer, TokenRange ids, Random random) => options.Workload switch
+    private static Conversation[] Make(ServeOptions options, Tokenizer? tokenizer, TokenSource ids, Random random) => options.Workload switch
     {
         "sharegpt" => ShareGptWorkload.Read(options.File!, options.Conversations, tokenizer!, random),
         "agents" => new AgentWorkload(options.SystemTokens, options.Turns, options.Input, options.Output).Make(options.Conversations, ids, random),
