@@ -78,6 +78,32 @@ internal static class Check
         }
     }
 
+    /// <summary>Parts of the matrices of experts, expert by expert: equal shapes, and the same formats part by part.</summary>
+    public static void Experts(ReadOnlySpan<WeightData> parts, int experts)
+    {
+        That(
+            experts is > 0 and <= ExpertRouting.MaxExperts && parts.Length > 0 && parts.Length % experts == 0,
+            $"{parts.Length} parts for {experts} experts, of which there may be {ExpertRouting.MaxExperts}");
+        Matrix(parts);
+        int each = parts.Length / experts;
+        for (int i = each; i < parts.Length; i++)
+        {
+            WeightData part = parts[i], first = parts[i % each];
+            That(
+                part.Format == first.Format && part.Rows == first.Rows && part.GroupSize == first.GroupSize && (part.ZeroPoints == 0) == (first.ZeroPoints == 0),
+                $"{part.Name} is {part.Format} [{part.Rows}, {part.Columns}] in groups of {part.GroupSize}, {first.Name} is {first.Format} [{first.Rows}, {first.Columns}] in groups of {first.GroupSize}");
+        }
+    }
+
+    /// <summary>A choice among as many experts as the router has rows.</summary>
+    public static void Routing(Weight router, int expertsPerToken)
+    {
+        That(router.Rows <= ExpertRouting.MaxExperts, $"a router to {router.Rows} experts, of which there may be {ExpertRouting.MaxExperts}");
+        That(
+            expertsPerToken > 0 && expertsPerToken <= Math.Min(router.Rows, ExpertRouting.MaxExpertsPerToken),
+            $"{expertsPerToken} of {router.Rows} experts for each token, of which there may be {ExpertRouting.MaxExpertsPerToken}");
+    }
+
     /// <summary>Parts of a vector, one after the other.</summary>
     public static void Vector(ReadOnlySpan<WeightData> parts)
     {

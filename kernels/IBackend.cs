@@ -21,6 +21,12 @@ public interface IBackend : IDisposable
     /// <param name="parts">Matrices of equal column count.</param>
     Weight LoadLinear(ReadOnlySpan<WeightData> parts);
 
+    /// <summary>Loads the matrices of a layer's experts for <see cref="ExpertLinear"/> and <see cref="CombineExperts"/>.</summary>
+    /// <param name="parts">For each expert as many matrices, rows stacked: gate and up of the first, gate and up of the second, ….
+    /// All experts have equal shapes and formats.</param>
+    /// <returns>Rows and columns are those of one expert.</returns>
+    Weight LoadExperts(ReadOnlySpan<WeightData> parts, int experts);
+
     /// <summary>Loads a table that serves <see cref="Embed"/> and, when <paramref name="alsoLinear"/>, <see cref="Linear"/> (tied embeddings).</summary>
     Weight LoadEmbedding(WeightData table, bool alsoLinear);
 
@@ -79,6 +85,26 @@ public interface IBackend : IDisposable
 
     /// <summary>silu(gate) · up of fused gate|up rows (arXiv:2002.05202): [x.Rows, x.Columns / 2].</summary>
     Tensor GatedActivation(Tensor gateUp);
+
+    /// <summary>
+    /// Chooses the experts of each row: softmax over x · routerᵀ in F32, the <paramref name="expertsPerToken"/> largest, of equal
+    /// ones the lower id (arXiv:1701.06538, arXiv:2401.04088). What was chosen stays on the device.
+    /// </summary>
+    /// <param name="router">[experts, x.Columns], from <see cref="LoadLinear"/>.</param>
+    /// <param name="renormalize">Whether the weights of a row's experts are divided by their sum.</param>
+    ExpertRouting Route(Tensor x, Weight router, int expertsPerToken, bool renormalize);
+
+    /// <summary>x · Wᵀ for each row with each of its experts, ordered by expert, then by row: [routing.Assignments, experts.Rows].</summary>
+    /// <param name="x">[routing.Tokens, experts.Columns].</param>
+    Tensor ExpertLinear(Tensor x, Weight experts, ExpertRouting routing);
+
+    /// <summary>
+    /// residual + Σ weight · (x · Wᵀ) over each token's experts, summed in the order of their weights, largest first:
+    /// [routing.Tokens, experts.Rows].
+    /// </summary>
+    /// <param name="x">[routing.Assignments, experts.Columns], in <see cref="ExpertLinear"/>'s order.</param>
+    /// <param name="residual">[routing.Tokens, experts.Rows].</param>
+    Tensor CombineExperts(Tensor x, Weight experts, ExpertRouting routing, Tensor residual);
 
     /// <summary>The batch's <see cref="ForwardBatch.LogitsRows"/> of x: [LogitsCount, x.Columns].</summary>
     Tensor GatherRows(Tensor x, ForwardBatch batch);

@@ -58,12 +58,18 @@ internal class Llama : CausalLm
         new Linear(weights.Backend, weights.Matrix(layer, TensorRole.Query, TensorRole.Key, TensorRole.Value)),
         new Linear(weights.Backend, weights.Matrix(layer, TensorRole.AttentionOutput)));
 
-    private static GatedMlp LoadMlp(WeightLoader weights, int layer) => new(
+    private static IMlp LoadMlp(WeightLoader weights, int layer) => weights.Config.IsSparse(layer) ? LoadExperts(weights, layer) : new GatedMlp(
         weights.Backend,
         new Linear(weights.Backend, weights.Matrix(layer, TensorRole.Gate, TensorRole.Up)),
         new Linear(weights.Backend, weights.Matrix(layer, TensorRole.Down)));
 
-    private sealed class LlamaLayer(RmsNorm attentionNorm, Attention attention, RmsNorm mlpNorm, GatedMlp mlp)
+    private static MixtureOfExperts LoadExperts(WeightLoader weights, int layer) => new(
+        weights.Backend, weights.Config.Experts!,
+        weights.Matrix(layer, TensorRole.Router),
+        weights.Experts(layer, TensorRole.ExpertGate, TensorRole.ExpertUp),
+        weights.Experts(layer, TensorRole.ExpertDown));
+
+    private sealed class LlamaLayer(RmsNorm attentionNorm, Attention attention, RmsNorm mlpNorm, IMlp mlp)
     {
         public Tensor Forward(Tensor x, ForwardBatch batch, KvCache cache)
         {

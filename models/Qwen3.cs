@@ -5,7 +5,7 @@ using LlamaServe.Models.Layers;
 namespace LlamaServe.Models;
 
 /// <summary>Qwen3 (arXiv:2505.09388): a Llama that normalises each head of q and k before it rotates them.</summary>
-internal sealed class Qwen3(WeightLoader weights) : Llama(weights, LoadAttention)
+internal class Qwen3(WeightLoader weights) : Llama(weights, LoadAttention)
 {
     public static new readonly TensorRole[] LayerTensors = [.. Llama.LayerTensors, TensorRole.QueryNorm, TensorRole.KeyNorm];
 

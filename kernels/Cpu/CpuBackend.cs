@@ -4,7 +4,7 @@ namespace LlamaServe.Kernels.Cpu;
 /// The decoder's operations on the CPU. Activations are F32; weights keep their formats, packed for the matrix kernels; keys
 /// and values are F32 or BF16. Each operation checks its arguments here and is done by the class of its name.
 /// </summary>
-public sealed unsafe class CpuBackend : IBackend
+public sealed unsafe partial class CpuBackend : IBackend
 {
     /// <summary>Results of one layer in units of its widest: two norms, attention, two residual rows and gate|up with its product.</summary>
     private const int WidestResultsPerLayer = 3;
@@ -12,6 +12,7 @@ public sealed unsafe class CpuBackend : IBackend
     private readonly CpuFeatures _features;
     private readonly WorkerPool _pool;
     private readonly MatMul _matMul;
+    private readonly ExpertMatMul _expertMatMul;
     private readonly StepArena _arena = new(AllocateChunk, AlignedBuffer.Alignment);
     private readonly PagedAttention _attention = new();
     private readonly Sample _sample = new();
@@ -25,6 +26,7 @@ public sealed unsafe class CpuBackend : IBackend
         _features = options.Portable ? CpuFeatures.Portable : CpuFeatures.Detect();
         _pool = new WorkerPool(options.Threads > 0 ? options.Threads : Environment.ProcessorCount);
         _matMul = new MatMul(_pool, _features);
+        _expertMatMul = new ExpertMatMul(_pool, _features);
     }
 
     public string Description => $"cpu ({_features}, {_pool.ThreadCount} threads)";
@@ -171,6 +173,7 @@ public sealed unsafe class CpuBackend : IBackend
     {
         _pool.Dispose();
         _matMul.Dispose();
+        _expertMatMul.Dispose();
         _arena.Dispose();
         _attention.Dispose();
         _sample.Dispose();

@@ -10,6 +10,13 @@ internal static class CpuCheck
         return vector;
     }
 
+    public static CpuExperts Experts(Weight weight, ExpertRouting routing)
+    {
+        CpuExperts experts = weight as CpuExperts ?? throw new ArgumentException("the weight was not loaded by LoadExperts of this backend");
+        Check.That(experts.Count == routing.Experts, $"{experts.Count} experts with a routing to {routing.Experts}");
+        return experts;
+    }
+
     public static CpuKvCache Cache(KvCache cache, int layer)
     {
         CpuKvCache own = cache as CpuKvCache ?? throw new ArgumentException("the KV cache was not made by this backend");

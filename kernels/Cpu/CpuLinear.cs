@@ -22,6 +22,9 @@ internal sealed unsafe class CpuLinear : Weight
         _segments = [.. segments];
     }
 
+    /// <summary>One for each run of parts of equal format, rows stacked.</summary>
+    public ReadOnlySpan<PackedMatrix> Segments => _segments;
+
     public override long ByteLength => _segments.Sum(segment => segment.ByteLength);
 
     /// <summary>y = x · matrixᵀ (+ bias) (+ residual): each segment writes its own columns of y.</summary>

@@ -7,7 +7,7 @@ namespace LlamaServe.Kernels.Cuda;
 /// product BF16; sums are F32, keys and values BF16. Operations are queued on one stream; <see cref="Sample"/> waits for its results. Each
 /// checks its arguments here and is done by the class of its name.
 /// </summary>
-public sealed class CudaBackend : IBackend
+public sealed partial class CudaBackend : IBackend
 {
     /// <summary>Results of one layer in units of its widest row of F32: two norms, attention, two residual rows and gate|up with its product.</summary>
     private const int WidestResultsPerLayer = 3;

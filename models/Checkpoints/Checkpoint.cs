@@ -33,7 +33,7 @@ internal sealed class Checkpoint : IDisposable
         ModelConfig config = SnapshotConfig.Read(json);
         GenerationDefaults defaults = SnapshotGeneration.Read(directory, json, config.VocabularySize);
         TensorArchive archive = Safetensors.OpenSnapshot(directory);
-        return Guard(archive, () => new Checkpoint(config, defaults, archive, TensorNames.HuggingFace));
+        return Guard(archive, () => new Checkpoint(config, defaults, archive, TensorNames.OfSnapshot(config.Architecture)));
     }
 
     /// <summary>Takes over an opened GGUF file.</summary>

@@ -12,15 +12,21 @@ internal sealed class CheckpointLayout(ModelConfig config, TensorNames names, IR
 
     /// <summary>A tensor as the backend takes it: a matrix, or a vector as a matrix of one row.</summary>
     /// <exception cref="CheckpointException">It is missing or has another shape.</exception>
-    public WeightData Find(TensorArchive archive, TensorRole role, int layer)
+    public WeightData Find(TensorArchive archive, TensorRole role, int layer, int expert = 0)
     {
-        TensorSource tensor = archive.Get(names.Name(role, layer));
-        return Shape(role) is [var rows, var columns] ? tensor.AsMatrix(rows, columns) : tensor.AsVector(Shape(role)[0]);
+        TensorSource tensor = archive.Get(names.Name(role, layer, expert));
+        return Shape(role) switch
+        {
+            [var rows, var columns] => tensor.AsMatrix(rows, columns),
+            [var experts, var rows, var columns] => tensor.AsStacked(experts, rows, columns, expert),
+            [var length] => tensor.AsVector(length),
+            _ => throw new ArgumentOutOfRangeException(nameof(role), role, "not a tensor of one to three dimensions"),
+        };
     }
 
     /// <summary>Bytes of all tensors that are called for, as stored.</summary>
     public long ByteLength(TensorArchive archive) =>
-        Tensors().Sum(tensor => archive.Get(names.Name(tensor.Role, tensor.Layer)).ByteLength);
+        Tensors().Sum(tensor => archive.Get(names.Name(tensor.Role, tensor.Layer, tensor.Expert)).ByteLength);
 
     /// <summary>Checks that the archive has exactly the tensors that are called for, so that loading cannot fail half-way.</summary>
     /// <exception cref="CheckpointException">Tensors are missing, unknown or of the wrong shape; the first few are named.</exception>
@@ -29,9 +35,9 @@ internal sealed class CheckpointLayout(ModelConfig config, TensorNames names, IR
         HashSet<string> known = [];
         List<string> missing = [];
         List<string> misshapen = [];
-        foreach ((TensorRole role, int layer) in Tensors())
+        foreach ((TensorRole role, int layer, int expert) in Tensors())
         {
-            string name = names.Name(role, layer);
+            string name = names.Name(role, layer, expert);
             known.Add(name);
             if (!archive.TryGet(name, out TensorSource? tensor))
             {
@@ -63,24 +69,39 @@ internal sealed class CheckpointLayout(ModelConfig config, TensorNames names, IR
         }
     }
 
-    private IEnumerable<(TensorRole Role, int Layer)> Tensors()
+    private IEnumerable<(TensorRole Role, int Layer, int Expert)> Tensors()
     {
-        yield return (TensorRole.Embedding, 0);
+        yield return (TensorRole.Embedding, 0, 0);
         for (int layer = 0; layer < config.Layers; layer++)
         {
             foreach (TensorRole role in layerTensors)
             {
-                yield return (role, layer);
+                for (int expert = 0; expert < Count(role, layer); expert++)
+                {
+                    yield return (role, layer, expert);
+                }
             }
         }
-        yield return (TensorRole.OutputNorm, 0);
+        yield return (TensorRole.OutputNorm, 0, 0);
         if (!config.TiedEmbeddings)
         {
-            yield return (TensorRole.Output, 0);
+            yield return (TensorRole.Output, 0, 0);
         }
     }
 
-    private int[] Shape(TensorRole role) => role switch
+    /// <summary>Tensors of a role in a layer, which has an MLP or experts.</summary>
+    private int Count(TensorRole role, int layer) => role switch
+    {
+        TensorRole.Gate or TensorRole.Up or TensorRole.Down => config.IsSparse(layer) ? 0 : 1,
+        TensorRole.Router => config.IsSparse(layer) ? 1 : 0,
+        _ when !role.IsOfExpert() => 1,
+        _ when !config.IsSparse(layer) => 0,
+        _ => names.IsStacked(role) ? 1 : config.Experts!.Count,
+    };
+
+    private int[] Shape(TensorRole role) => names.IsStacked(role) ? [config.Experts!.Count, .. MatrixShape(role)] : MatrixShape(role);
+
+    private int[] MatrixShape(TensorRole role) => role switch
     {
         TensorRole.Embedding or TensorRole.Output => [config.VocabularySize, config.HiddenSize],
         TensorRole.AttentionNorm or TensorRole.MlpNorm or TensorRole.OutputNorm => [config.HiddenSize],
@@ -92,6 +113,9 @@ internal sealed class CheckpointLayout(ModelConfig config, TensorNames names, IR
         TensorRole.AttentionOutput => [config.HiddenSize, config.Heads * config.HeadDim],
         TensorRole.Gate or TensorRole.Up => [config.IntermediateSize, config.HiddenSize],
         TensorRole.Down => [config.HiddenSize, config.IntermediateSize],
+        TensorRole.Router => [config.Experts!.Count, config.HiddenSize],
+        TensorRole.ExpertGate or TensorRole.ExpertUp => [config.Experts!.IntermediateSize, config.HiddenSize],
+        TensorRole.ExpertDown => [config.HiddenSize, config.Experts!.IntermediateSize],
         _ => throw new ArgumentOutOfRangeException(nameof(role), role, "unknown role"),
     };
 }

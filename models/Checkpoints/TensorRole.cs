@@ -20,4 +20,18 @@ internal enum TensorRole
     Gate,
     Up,
     Down,
+
+    /// <summary>Chooses experts: [experts, hidden].</summary>
+    Router,
+
+    /// <summary>One of each in every expert.</summary>
+    ExpertGate,
+    ExpertUp,
+    ExpertDown,
+}
+
+internal static class TensorRoles
+{
+    /// <summary>Whether every expert has such a tensor.</summary>
+    public static bool IsOfExpert(this TensorRole role) => role is TensorRole.ExpertGate or TensorRole.ExpertUp or TensorRole.ExpertDown;
 }

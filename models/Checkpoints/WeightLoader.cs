@@ -34,6 +34,18 @@ internal sealed class WeightLoader(
         return Keep(Backend.LoadLinear(parts), parts);
     }
 
+    /// <summary>Such matrices of every expert, each expert's as one, rows stacked.</summary>
+    public Weight Experts(int layer, params ReadOnlySpan<TensorRole> roles)
+    {
+        int experts = Config.Experts!.Count;
+        WeightData[] parts = new WeightData[experts * roles.Length];
+        for (int i = 0; i < parts.Length; i++)
+        {
+            parts[i] = layout.Find(archive, roles[i % roles.Length], layer, expert: i / roles.Length);
+        }
+        return Keep(Backend.LoadExperts(parts, experts), parts);
+    }
+
     /// <summary>Vectors as one, one after the other.</summary>
     public Weight Vector(int layer, params ReadOnlySpan<TensorRole> roles)
     {

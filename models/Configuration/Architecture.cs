@@ -14,4 +14,10 @@ public enum Architecture
 
     /// <summary>Qwen3 (arXiv:2505.09388): RmsNorm on each head of q and k.</summary>
     Qwen3,
+
+    /// <summary>Mistral with a mixture of experts in every layer (arXiv:2401.04088).</summary>
+    Mixtral,
+
+    /// <summary>Qwen3 with mixtures of experts (arXiv:2505.09388).</summary>
+    Qwen3Moe,
 }

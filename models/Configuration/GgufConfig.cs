@@ -11,6 +11,9 @@ internal sealed class GgufConfig
 {
     private const float DefaultTheta = 10000;
 
+    /// <summary>expert_gating_func of a softmax over all experts.</summary>
+    private const int SoftmaxGating = 1;
+
     private readonly GgufMetadata _metadata;
     private readonly TensorArchive _tensors;
     private readonly Family _family;
@@ -40,11 +43,14 @@ internal sealed class GgufConfig
         int window = _metadata.FindInt32(Key("attention.sliding_window")) is null or 0
             ? 0
             : Positive("attention.sliding_window", ConfigLimits.ContextLength);
+        int intermediate = Positive("feed_forward_length", ConfigLimits.IntermediateSize);
+        ExpertConfig? experts = ReadExperts(intermediate, layers);
         return new ModelConfig
         {
-            Architecture = _family.Architecture == Architecture.Llama && window > 0 ? Architecture.Mistral : _family.Architecture,
+            Architecture = ReadArchitecture(window, experts),
             HiddenSize = hidden,
-            IntermediateSize = Positive("feed_forward_length", ConfigLimits.IntermediateSize),
+            IntermediateSize = intermediate,
+            Experts = experts,
             Layers = layers,
             Heads = heads,
             KvHeads = Positive("attention.head_count_kv", ConfigLimits.Heads, heads),
@@ -60,10 +66,6 @@ internal sealed class GgufConfig
 
     private void RefuseUnserved()
     {
-        if (_metadata.FindInt32(Key("expert_count")) is > 0)
-        {
-            throw _metadata.Error(Key("expert_count"), "is not 0: mixtures of experts are not supported");
-        }
         foreach (string scale in (ReadOnlySpan<string>)["attention.scale", "embedding_scale", "residual_scale", "logit_scale"])
         {
             if (_metadata.FindSingle(Key(scale)) is not null)
@@ -71,6 +73,38 @@ internal sealed class GgufConfig
                 throw _metadata.Error(Key(scale), "is given, which is not supported");
             }
         }
+    }
+
+    // Mistral and Mixtral come as llama.
+    private Architecture ReadArchitecture(int window, ExpertConfig? experts) => _family.Architecture switch
+    {
+        Architecture.Llama when experts is not null => Architecture.Mixtral,
+        Architecture.Llama when window > 0 => Architecture.Mistral,
+        Architecture other => other,
+    };
+
+    private ExpertConfig? ReadExperts(int intermediate, int layers)
+    {
+        string count = Key("expert_count");
+        int experts = _metadata.FindInt32(count) ?? 0;
+        bool isMixture = _family.Architecture == Architecture.Qwen3Moe;
+        if (experts == 0 && !isMixture)
+        {
+            return null;
+        }
+        if (!isMixture && _family.Architecture != Architecture.Llama)
+        {
+            throw _metadata.Error(count, $"is {experts}: mixtures of experts are not supported in {_metadata.Architecture}");
+        }
+        int each = Positive("expert_used_count", ConfigLimits.ExpertsPerToken);
+        int own = isMixture ? Positive("expert_feed_forward_length", ConfigLimits.IntermediateSize, Math.Max(1, intermediate / each)) : intermediate;
+        Expect("expert_shared_count", 0);
+        Expect("expert_gating_func", SoftmaxGating);
+        if (_metadata.FindSingle(Key("expert_weights_scale")) is not (null or 0 or 1))
+        {
+            throw _metadata.Error(Key("expert_weights_scale"), "is given, which is not supported");
+        }
+        return new ExpertConfig(Positive("expert_count", ConfigLimits.Experts), each, own, NormalizesWeights: true, [.. Enumerable.Repeat(true, layers)]);
     }
 
     private int ReadVocabularySize()

@@ -42,9 +42,16 @@ public sealed record ModelConfig
     /// <summary>The output projection is the embedding table.</summary>
     public required bool TiedEmbeddings { get; init; }
 
-    /// <summary>Columns of the widest activation of a step, logits aside.</summary>
-    public int WidestActivation =>
-        Math.Max(Math.Max(HiddenSize, 2 * IntermediateSize), (Heads + 2 * KvHeads) * HeadDim);
+    /// <summary>Null where every layer has one MLP.</summary>
+    public ExpertConfig? Experts { get; init; }
+
+    /// <summary>Elements a token of the widest activation of a step, logits aside.</summary>
+    public int WidestActivation => Math.Max(
+        Math.Max(Math.Max(HiddenSize, 2 * IntermediateSize), (Heads + 2 * KvHeads) * HeadDim),
+        Experts is null ? 0 : checked(Experts.PerToken * Math.Max(HiddenSize, 2 * Experts.IntermediateSize)));
+
+    /// <summary>Whether layer <paramref name="layer"/> is a mixture of experts.</summary>
+    public bool IsSparse(int layer) => Experts is not null && Experts.SparseLayers[layer];
 
     /// <summary>Heads and mask of layer <paramref name="layer"/>.</summary>
     public AttentionShape AttentionShape(int layer) =>
@@ -56,6 +63,7 @@ public sealed record ModelConfig
     {
         string? problem = Heads % KvHeads != 0 ? $"{Heads} attention heads are not a multiple of {KvHeads} key/value heads"
             : HeadDim < 2 || HeadDim % 2 != 0 ? $"heads of {HeadDim} elements cannot be rotated in pairs"
+            : Experts is not null && Experts.PerToken > Experts.Count ? $"a token cannot go to {Experts.PerToken} of {Experts.Count} experts"
             : null;
         return problem is null ? this : throw new CheckpointException(fileName, problem);
     }

@@ -42,6 +42,7 @@ internal static class SnapshotConfig
             ContextLength = Positive(json.Get("max_position_embeddings"), ConfigLimits.ContextLength),
             RmsNormEpsilon = ReadEpsilon(json),
             Rope = new RopeParameters(RopeStyle.HalfSplit, SnapshotRope.Read(json, headDim)),
+            Experts = SnapshotExperts.Read(json, architecture, layers),
             SlidingWindows = SnapshotWindows.Read(json, architecture, layers),
             TiedEmbeddings = json.Find("tie_word_embeddings") is { IsNull: false } tied && tied.Boolean(),
         }.Checked(FileName);

@@ -4,7 +4,7 @@ using LlamaServe.Models.Weights;
 namespace LlamaServe.Models.Configuration;
 
 /// <summary>
-/// Sliding windows of the layers from config.json. Mistral: "sliding_window" for all. Qwen2 and Qwen3: only where
+/// Sliding windows of the layers from config.json. Mistral and Mixtral: "sliding_window" for all. Qwen2 and Qwen3: only where
 /// "use_sliding_window", in the layers that "layer_types" lists as sliding, or else from "max_window_layers" on. Llama: none. Absent keys
 /// have the transformers library's defaults; an explicit null is no window.
 /// </summary>
@@ -25,7 +25,7 @@ internal static class SnapshotWindows
         {
             return ReadTypes(types, window, windows);
         }
-        int firstSliding = architecture == Architecture.Mistral ? 0 : ReadFullLayers(json);
+        int firstSliding = architecture is Architecture.Mistral or Architecture.Mixtral ? 0 : ReadFullLayers(json);
         for (int layer = firstSliding; layer < layers; layer++)
         {
             windows[layer] = window;
@@ -40,7 +40,8 @@ internal static class SnapshotWindows
         return architecture switch
         {
             Architecture.Llama => 0,
-            Architecture.Qwen2 or Architecture.Qwen3 when used.IsNull || !used.Boolean() => 0,
+            Architecture.Qwen2 or Architecture.Qwen3 or Architecture.Qwen3Moe when used.IsNull || !used.Boolean() => 0,
+            Architecture.Mixtral when window.Kind == JsonValueKind.Undefined => 0,
             _ when window.Kind == JsonValueKind.Undefined => DefaultWindow,
             _ => window.IsNull ? 0 : SnapshotConfig.Positive(window, ConfigLimits.ContextLength),
         };

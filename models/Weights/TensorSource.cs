@@ -17,6 +17,13 @@ public sealed record TensorSource(string Name, WeightFormat Format, long[] Shape
     /// <exception cref="CheckpointException">The shape is another one.</exception>
     public WeightData AsVector(int length) => Expect([length], 1, length);
 
+    /// <summary>One of several matrices that are stacked in the tensor.</summary>
+    /// <exception cref="CheckpointException">The shape is another one.</exception>
+    public WeightData AsStacked(int count, int rows, int columns, int index) => Expect([count, rows, columns], rows, columns) with
+    {
+        Address = Address + (nint)(index * Format.Bytes((long)rows * columns)),
+    };
+
     private WeightData Expect(ReadOnlySpan<long> shape, int rows, int columns)
     {
         if (!shape.SequenceEqual(Shape))

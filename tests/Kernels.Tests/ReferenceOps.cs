@@ -55,6 +55,15 @@ internal static class ReferenceOps
         return y;
     }
 
+    /// <summary>The experts of one token, the largest logit first, of equal ones the lower id, and their weights.</summary>
+    public static (int Expert, double Weight)[] Route(double[] logits, int expertsPerToken, bool renormalize)
+    {
+        double[] weights = Array.ConvertAll(LogSoftmax(logits), Math.Exp);
+        int[] chosen = [.. Enumerable.Range(0, logits.Length).OrderByDescending(expert => logits[expert]).ThenBy(expert => expert).Take(expertsPerToken)];
+        double sum = renormalize ? chosen.Sum(expert => weights[expert]) : 1;
+        return [.. chosen.Select(expert => (expert, weights[expert] / sum))];
+    }
+
     /// <summary>One head, rotated to a position.</summary>
     public static double[] Rotate(double[] head, int position, RopeParameters rope)
     {

@@ -27,6 +27,30 @@ public sealed record TinyModel
     /// <summary>Qwen3: RmsNorm of the heads of q and k; heads wider than hidden / heads.</summary>
     public static TinyModel Qwen3 { get; } = new() { Architecture = "Qwen3ForCausalLM", ModelType = "qwen3", RopeTheta = 1000000, HeadDim = 32, HeadNorms = true, Tied = true };
 
+    /// <summary>Mixtral: experts in every layer.</summary>
+    public static TinyModel Mixtral { get; } = new()
+    {
+        Architecture = "MixtralForCausalLM",
+        ModelType = "mixtral",
+        RopeTheta = 1000000,
+        Experts = 5,
+        ExpertsPerToken = 2,
+        ExpertSize = 160,
+        NormalizesExperts = true,
+    };
+
+    /// <summary>Qwen3 with experts: narrow ones beside an MLP that is not.</summary>
+    public static TinyModel Qwen3Moe { get; } = Qwen3 with
+    {
+        Architecture = "Qwen3MoeForCausalLM",
+        ModelType = "qwen3_moe",
+        Tied = false,
+        Experts = 9,
+        ExpertsPerToken = 3,
+        ExpertSize = 64,
+        DenseLayers = [1],
+    };
+
     public required string Architecture { get; init; }
 
     public required string ModelType { get; init; }
@@ -62,6 +86,21 @@ public sealed record TinyModel
     public bool HeadNorms { get; init; }
 
     public bool Tied { get; init; }
+
+    /// <summary>Experts of a layer; 0 for one MLP in every layer.</summary>
+    public int Experts { get; init; }
+
+    public int ExpertsPerToken { get; init; }
+
+    public int ExpertSize { get; init; }
+
+    public bool NormalizesExperts { get; init; }
+
+    /// <summary>Layers that have an MLP where others have experts.</summary>
+    public int[] DenseLayers { get; init; } = [];
+
+    /// <summary>Whether a layer has experts.</summary>
+    public bool IsSparse(int layer) => Experts > 0 && !DenseLayers.Contains(layer);
 
     /// <summary>Store the weights as BF16 instead of F32.</summary>
     public bool BFloat16 { get; init; }

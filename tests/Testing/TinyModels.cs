@@ -56,7 +56,21 @@ public static class TinyModels
                 ["original_max_position_embeddings"] = context,
             };
         }
-        if (model.ModelType == "mistral")
+        if (model.ModelType == "mixtral")
+        {
+            config["num_local_experts"] = model.Experts;
+            config["num_experts_per_tok"] = model.ExpertsPerToken;
+        }
+        if (model.ModelType == "qwen3_moe")
+        {
+            config["num_experts"] = model.Experts;
+            config["num_experts_per_tok"] = model.ExpertsPerToken;
+            config["moe_intermediate_size"] = model.ExpertSize;
+            config["norm_topk_prob"] = model.NormalizesExperts;
+            config["decoder_sparse_step"] = 1;
+            config["mlp_only_layers"] = new JsonArray([.. model.DenseLayers.Select(layer => JsonValue.Create(layer))]);
+        }
+        if (model.ModelType is "mistral" or "mixtral")
         {
             config["sliding_window"] = model.SlidingWindow > 0 ? model.SlidingWindow : null;
         }

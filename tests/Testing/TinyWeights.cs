@@ -15,9 +15,14 @@ internal sealed class TinyWeights(TinyModel model, int seed)
             AddGain(layer + "input_layernorm.weight", model.HiddenSize);
             AddAttention(layer + "self_attn.");
             AddGain(layer + "post_attention_layernorm.weight", model.HiddenSize);
-            AddMatrix(layer + "mlp.gate_proj.weight", model.IntermediateSize, model.HiddenSize);
-            AddMatrix(layer + "mlp.up_proj.weight", model.IntermediateSize, model.HiddenSize);
-            AddMatrix(layer + "mlp.down_proj.weight", model.HiddenSize, model.IntermediateSize);
+            if (model.IsSparse(i))
+            {
+                AddExperts(layer);
+            }
+            else
+            {
+                AddMlp(layer + "mlp.", ("gate_proj", "up_proj", "down_proj"), model.IntermediateSize);
+            }
         }
         AddGain("model.norm.weight", model.HiddenSize);
         if (!model.Tied)
@@ -25,6 +30,23 @@ internal sealed class TinyWeights(TinyModel model, int seed)
             AddMatrix("lm_head.weight", model.VocabularySize, model.HiddenSize);
         }
         return _tensors;
+    }
+
+    private void AddMlp(string name, (string Gate, string Up, string Down) projections, int size)
+    {
+        AddMatrix($"{name}{projections.Gate}.weight", size, model.HiddenSize);
+        AddMatrix($"{name}{projections.Up}.weight", size, model.HiddenSize);
+        AddMatrix($"{name}{projections.Down}.weight", model.HiddenSize, size);
+    }
+
+    private void AddExperts(string layer)
+    {
+        string name = layer + (model.ModelType == "mixtral" ? "block_sparse_moe." : "mlp.");
+        AddMatrix(name + "gate.weight", model.Experts, model.HiddenSize);
+        for (int expert = 0; expert < model.Experts; expert++)
+        {
+            AddMlp($"{name}experts.{expert}.", model.ModelType == "mixtral" ? ("w1", "w3", "w2") : ("gate_proj", "up_proj", "down_proj"), model.ExpertSize);
+        }
     }
 
     private void AddAttention(string name)

@@ -20,7 +20,8 @@ internal static unsafe class ActivationEncoder
     /// <param name="columns">Elements of a row.</param>
     /// <param name="layout">The weights' layout.</param>
     /// <param name="output">rows · Steps(columns) · ActivationStepBytes bytes.</param>
-    public static void EncodeTile(float* input, nint inputStride, int rows, int columns, PanelLayout layout, byte* output)
+    /// <param name="order">[rows] which rows of the input are the tile's; null for the first ones.</param>
+    public static void EncodeTile(float* input, nint inputStride, int rows, int columns, PanelLayout layout, byte* output, int* order = null)
     {
         int block = layout.Encoding == ActivationEncoding.Float32 ? layout.StepColumns : PanelLayout.BlockColumns;
         int blockBytes = layout.ActivationStepBytes * block / layout.StepColumns * rows;
@@ -28,7 +29,7 @@ internal static unsafe class ActivationEncoder
         float* padded = stackalloc float[PanelLayout.BlockColumns];
         for (int row = 0; row < rows; row++)
         {
-            float* source = input + row * inputStride;
+            float* source = input + (order == null ? row : order[row]) * inputStride;
             byte* target = output;
             for (int column = 0; column < paddedColumns; column += block, target += blockBytes)
             {

@@ -50,8 +50,7 @@ internal sealed unsafe class MatMul(WorkerPool pool, CpuFeatures features) : IDi
     /// <summary>Makes room for activations of up to this size, so that <see cref="Run"/> allocates nothing.</summary>
     public void Reserve(int rows, int columns)
     {
-        // F32 is the widest encoding; its steps of columns are the shortest.
-        nuint bytes = (nuint)rows * (nuint)(columns + 255) / 256 * 256 * sizeof(float);
+        nuint bytes = EncodedBytes(rows, columns);
         if (bytes > _encodedBytes)
         {
             NativeMemory.AlignedFree(_encoded);
@@ -68,7 +67,7 @@ internal sealed unsafe class MatMul(WorkerPool pool, CpuFeatures features) : IDi
         }
 
         Reserve(arguments.Rows, matrix.Columns);
-        int tiles = (arguments.Rows + TileKernel.MaxRows - 1) / TileKernel.MaxRows;
+        int tiles = Tiles(arguments.Rows);
         var encode = new EncodeJob(arguments, matrix, tiles, _encoded);
         if ((long)arguments.Rows * matrix.Columns <= SerialEncodingElements)
         {
@@ -82,8 +81,8 @@ internal sealed unsafe class MatMul(WorkerPool pool, CpuFeatures features) : IDi
             pool.Run(encode, tiles);
         }
 
-        int panels = PanelsPerChunk(matrix);
-        var multiply = new MultiplyJob(arguments, matrix, TileKernel.For(matrix.Format, features), tiles, _encoded, panels);
+        int panels = PanelsPerChunk(matrix, matrix.Panels, pool.ThreadCount);
+        var multiply = new MultiplyJob(arguments, matrix, TileKernel.For(matrix.Format, features), _encoded, panels);
         pool.Run(multiply, (matrix.Panels + panels - 1) / panels);
     }
 
@@ -95,18 +94,52 @@ internal sealed unsafe class MatMul(WorkerPool pool, CpuFeatures features) : IDi
         GC.SuppressFinalize(this);
     }
 
+    /// <summary>Bytes of encoded activations, at most: F32 is the widest encoding, and its steps of columns are the shortest.</summary>
+    public static nuint EncodedBytes(int rows, int columns) => (nuint)rows * (nuint)(columns + 255) / 256 * 256 * sizeof(float);
+
+    /// <summary>Tiles of so many rows.</summary>
+    public static int Tiles(int rows) => (rows + TileKernel.MaxRows - 1) / TileKernel.MaxRows;
+
     /// <summary>Enough chunks for the threads to finish together, whatever their speed.</summary>
-    private int PanelsPerChunk(PackedMatrix matrix)
+    /// <param name="panels">Panels of the whole operation, each with all of <paramref name="matrix"/>'s columns.</param>
+    public static int PanelsPerChunk(PackedMatrix matrix, int panels, int threads)
     {
-        int fair = matrix.Panels / (pool.ThreadCount * 8);
+        int fair = panels / (threads * 8);
         return Math.Max(1, Math.Min(fair, (int)(ChunkBytes / matrix.PanelBytes)));
     }
 
     /// <summary>The rows cut into tiles whose sizes differ by at most one.</summary>
-    private static (int Start, int Count) TileRows(int rows, int tiles, int tile)
+    public static (int Start, int Count) TileRows(int rows, int tiles, int tile)
     {
         int size = rows / tiles, larger = rows % tiles;
         return (tile * size + Math.Min(tile, larger), tile < larger ? size + 1 : size);
+    }
+
+    /// <summary>The rows' results for some panels of the matrix.</summary>
+    /// <param name="encoded">The rows, encoded in tiles.</param>
+    public static void MultiplyPanels(in MatMulArguments arguments, PackedMatrix matrix, TileKernel kernel, byte* encoded, int panel, int panels)
+    {
+        int row = panel * PanelLayout.PanelRows, tiles = Tiles(arguments.Rows);
+        nint rowBytes = (nint)matrix.Steps * matrix.Layout.ActivationStepBytes;
+        for (int tile = 0; tile < tiles; tile++)
+        {
+            (int start, int count) = TileRows(arguments.Rows, tiles, tile);
+            TileArguments call = new()
+            {
+                Weights = matrix.Panel(panel),
+                Activations = encoded + start * rowBytes,
+                Output = arguments.Output + (nint)start * arguments.OutputStride + row,
+                OutputStride = (long)arguments.OutputStride * sizeof(float),
+                Bias = arguments.Bias == null ? null : arguments.Bias + row,
+                Residual = arguments.Residual == null ? null : arguments.Residual + (nint)start * arguments.ResidualStride + row,
+                ResidualStride = (long)arguments.ResidualStride * sizeof(float),
+                Steps = matrix.Steps,
+                Panels = panels,
+                LastPanelMask = panel + panels == matrix.Panels ? matrix.LastPanelMask : 0xFFFF,
+                Rows = count,
+            };
+            kernel.Run(&call);
+        }
     }
 
     private readonly struct EncodeJob(MatMulArguments arguments, PackedMatrix matrix, int tiles, byte* encoded) : IChunkedJob
@@ -122,33 +155,12 @@ internal sealed unsafe class MatMul(WorkerPool pool, CpuFeatures features) : IDi
     }
 
     private readonly struct MultiplyJob(
-        MatMulArguments arguments, PackedMatrix matrix, TileKernel kernel, int tiles, byte* encoded, int panelsPerChunk) : IChunkedJob
+        MatMulArguments arguments, PackedMatrix matrix, TileKernel kernel, byte* encoded, int panelsPerChunk) : IChunkedJob
     {
         public void Execute(int chunk)
         {
             int panel = chunk * panelsPerChunk;
-            int panels = Math.Min(panelsPerChunk, matrix.Panels - panel);
-            int row = panel * PanelLayout.PanelRows;
-            nint rowBytes = (nint)matrix.Steps * matrix.Layout.ActivationStepBytes;
-            for (int tile = 0; tile < tiles; tile++)
-            {
-                (int start, int count) = TileRows(arguments.Rows, tiles, tile);
-                TileArguments call = new()
-                {
-                    Weights = matrix.Panel(panel),
-                    Activations = encoded + start * rowBytes,
-                    Output = arguments.Output + (nint)start * arguments.OutputStride + row,
-                    OutputStride = (long)arguments.OutputStride * sizeof(float),
-                    Bias = arguments.Bias == null ? null : arguments.Bias + row,
-                    Residual = arguments.Residual == null ? null : arguments.Residual + (nint)start * arguments.ResidualStride + row,
-                    ResidualStride = (long)arguments.ResidualStride * sizeof(float),
-                    Steps = matrix.Steps,
-                    Panels = panels,
-                    LastPanelMask = panel + panels == matrix.Panels ? matrix.LastPanelMask : 0xFFFF,
-                    Rows = count,
-                };
-                kernel.Run(&call);
-            }
+            MultiplyPanels(arguments, matrix, kernel, encoded, panel, Math.Min(panelsPerChunk, matrix.Panels - panel));
         }
     }
 }

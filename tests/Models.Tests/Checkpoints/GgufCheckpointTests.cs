@@ -26,8 +26,8 @@ public sealed class GgufCheckpointTests
     [TearDown]
     public void TearDown() => _folder.Dispose();
 
-    [TestCase("general.architecture", "mixtral", "'general.architecture' is 'mixtral'; served are llama, qwen2, qwen3")]
-    [TestCase("llama.expert_count", 8u, "'llama.expert_count' is not 0: mixtures of experts are not supported")]
+    [TestCase("general.architecture", "mixtral", "'general.architecture' is 'mixtral'; served are llama, qwen2, qwen3, qwen3moe")]
+    [TestCase("llama.expert_count", 8u, "'llama.expert_used_count' is missing")]
     [TestCase("llama.rope.scaling.type", "yarn", "'llama.rope.scaling.type' is 'yarn'; supported are none and linear")]
     [TestCase("llama.rope.dimension_count", 8u, "'llama.rope.dimension_count' is 8, expected 16")]
     [TestCase("llama.attention.value_length", 32u, "'llama.attention.value_length' is 32, expected 16")]
@@ -45,6 +45,26 @@ public sealed class GgufCheckpointTests
         CheckpointException? error = Assert.Throws<CheckpointException>(() => Open(metadata));
 
         Assert.That(error!.Message, Does.StartWith("tiny.gguf: ").And.Contain(problem));
+    }
+
+    [TestCase("qwen3moe.expert_count", 1025u, "'qwen3moe.expert_count' is 1025, not in 1 to 1024")]
+    [TestCase("qwen3moe.expert_count", 8u, "'blk.0.ffn_gate_inp.weight' has shape [9, 96], expected [8, 96]")]
+    [TestCase("qwen3moe.expert_used_count", 10u, "a token cannot go to 10 of 9 experts")]
+    [TestCase("qwen3moe.expert_shared_count", 1u, "'qwen3moe.expert_shared_count' is 1, expected 0")]
+    [TestCase("qwen3moe.expert_gating_func", 2u, "'qwen3moe.expert_gating_func' is 2, expected 1")]
+    [TestCase("qwen3moe.expert_weights_scale", 2.5f, "'qwen3moe.expert_weights_scale' is given, which is not supported")]
+    public void Mixtures_that_are_not_served_are_refused_by_name(string key, object value, string problem)
+    {
+        _gguf = new TinyGguf(TinyModels.Create(TinyModel.Qwen3Moe with { DenseLayers = [] }, _folder.Path, seed: 1));
+        Assert.That(() => Open(_gguf.Metadata()), Throws.Nothing);
+        What_is_not_served_is_refused_by_name(key, value, problem);
+    }
+
+    [Test]
+    public void Experts_are_refused_where_the_family_has_none()
+    {
+        _gguf = new TinyGguf(TinyModels.Create(TinyModel.Qwen2, _folder.Path, seed: 1));
+        What_is_not_served_is_refused_by_name("qwen2.expert_count", 4u, "'qwen2.expert_count' is 4: mixtures of experts are not supported in qwen2");
     }
 
     [Test]

@@ -7,7 +7,7 @@ namespace LlamaServe.Models.Tests.Checkpoints;
 public sealed class SnapshotCheckpointTests
 {
     private static readonly TinyModel[] Models =
-        [TinyModel.Llama2, TinyModel.Llama31, TinyModel.Mistral, TinyModel.Qwen2, TinyModel.Qwen3];
+        [TinyModel.Llama2, TinyModel.Llama31, TinyModel.Mistral, TinyModel.Qwen2, TinyModel.Qwen3, TinyModel.Mixtral, TinyModel.Qwen3Moe];
 
     [TestCaseSource(nameof(Models))]
     public void A_complete_snapshot_opens(TinyModel model)
@@ -43,6 +43,23 @@ public sealed class SnapshotCheckpointTests
             tensors["model.layers.1.mlp.up_proj.weight"] = new TinyTensor([96, 160], new float[96 * 160]));
 
         Assert.That(error.Message, Does.Contain("'model.layers.1.mlp.up_proj.weight' has shape [96, 160], expected [160, 96]"));
+    }
+
+    [Test]
+    public void An_expert_that_is_missing_is_named()
+    {
+        CheckpointException error = OpenAltered(TinyModel.Mixtral, tensors => tensors.Remove("model.layers.1.block_sparse_moe.experts.4.w2.weight"));
+
+        Assert.That(error.Message, Is.EqualTo("model.safetensors: 1 tensors are missing: 'model.layers.1.block_sparse_moe.experts.4.w2.weight'"));
+    }
+
+    [Test]
+    public void A_layer_has_an_mlp_or_experts()
+    {
+        CheckpointException error = OpenAltered(TinyModel.Qwen3Moe, tensors =>
+            tensors["model.layers.1.mlp.gate.weight"] = new TinyTensor([9, 96], new float[9 * 96]));
+
+        Assert.That(error.Message, Is.EqualTo("model.safetensors: 1 tensors are unknown to Qwen3Moe: 'model.layers.1.mlp.gate.weight'"));
     }
 
     [Test]

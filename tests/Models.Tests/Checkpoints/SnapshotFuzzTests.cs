@@ -15,12 +15,14 @@ public sealed class SnapshotFuzzTests
         """["full_attention"]""", "\"\\ud800\"",
     ];
 
-    [Test]
-    public void Every_key_with_every_hostile_value_opens_or_is_refused()
+    private static readonly TinyModel[] Models = [TinyModel.Llama31, TinyModel.Qwen3Moe];
+
+    [TestCaseSource(nameof(Models))]
+    public void Every_key_with_every_hostile_value_opens_or_is_refused(TinyModel model)
     {
         using TemporaryFolder folder = new();
-        TinyModels.Create(TinyModel.Llama31, folder.Path, seed: 1);
-        JsonObject config = TinyModels.Config(TinyModel.Llama31);
+        TinyModels.Create(model, folder.Path, seed: 1);
+        JsonObject config = TinyModels.Config(model);
         string[] extra = ["rope_parameters", "sliding_window", "use_sliding_window", "max_window_layers", "layer_types", "attention_bias", "quantization_config"];
         foreach (string key in config.Select(property => property.Key).Concat(extra).ToList())
         {

@@ -50,7 +50,7 @@ public sealed class SnapshotConfigTests
     public void Without_architectures_the_model_type_decides() =>
         Assert.That(Read(TinyModel.Qwen2, json => json.Remove("architectures")).Architecture, Is.EqualTo(Architecture.Qwen2));
 
-    [TestCase("architectures", """["MixtralForCausalLM"]""", "'architectures[]' is 'MixtralForCausalLM'; served are")]
+    [TestCase("architectures", """["MambaForCausalLM"]""", "'architectures[]' is 'MambaForCausalLM'; served are")]
     [TestCase("architectures", """["LlamaForCausalLM", "LlamaForCausalLM"]""", "'architectures' must name one architecture")]
     [TestCase("attention_bias", "true", "'attention_bias' is true, which is not supported")]
     [TestCase("mlp_bias", "true", "'mlp_bias' is true, which is not supported")]
@@ -68,6 +68,40 @@ public sealed class SnapshotConfigTests
     {
         CheckpointException? error = Assert.Throws<CheckpointException>(
             () => Read(TinyModel.Llama2, json => json[key] = JsonNode.Parse(value)));
+
+        Assert.That(error!.Message, Does.StartWith("config.json: ").And.Contain(problem));
+    }
+
+    [Test]
+    public void A_mixture_is_read_as_written()
+    {
+        ModelConfig mixtral = Read(TinyModel.Mixtral, _ => { }), qwen = Read(TinyModel.Qwen3Moe, _ => { });
+
+        Assert.Multiple(() =>
+        {
+            Assert.That((mixtral.Experts!.Count, mixtral.Experts.PerToken, mixtral.Experts.IntermediateSize), Is.EqualTo((5, 2, 160)));
+            Assert.That((mixtral.Experts.NormalizesWeights, mixtral.SlidingWindows[0]), Is.EqualTo((true, 0)));
+            Assert.That((qwen.Experts!.Count, qwen.Experts.PerToken, qwen.Experts.IntermediateSize), Is.EqualTo((9, 3, 64)));
+            Assert.That(qwen.Experts.NormalizesWeights, Is.False);
+            Assert.That(Enumerable.Range(0, 3).Select(qwen.IsSparse), Is.EqualTo((bool[])[true, false, true]));
+            Assert.That((mixtral.WidestActivation, qwen.WidestActivation), Is.EqualTo((640, 384)));
+        });
+    }
+
+    [Test]
+    public void Every_second_layer_may_have_experts()
+    {
+        ModelConfig config = Read(TinyModel.Qwen3Moe, json => (json["decoder_sparse_step"], json["mlp_only_layers"]) = (2, null));
+        Assert.That(Enumerable.Range(0, 3).Select(config.IsSparse), Is.EqualTo((bool[])[false, true, false]));
+    }
+
+    [TestCase("num_experts", "0", "'num_experts' is 0, not in 1 to 1024")]
+    [TestCase("num_experts_per_tok", "33", "'num_experts_per_tok' is 33, not in 1 to 32")]
+    [TestCase("num_experts_per_tok", "10", "a token cannot go to 10 of 9 experts")]
+    [TestCase("mlp_only_layers", "[3]", "'mlp_only_layers[]' is 3, not in 0 to 2")]
+    public void Mixtures_that_are_not_served_are_refused_by_name(string key, string value, string problem)
+    {
+        CheckpointException? error = Assert.Throws<CheckpointException>(() => Read(TinyModel.Qwen3Moe, json => json[key] = JsonNode.Parse(value)));
 
         Assert.That(error!.Message, Does.StartWith("config.json: ").And.Contain(problem));
     }

@@ -1,19 +1,25 @@
 using System.Runtime.InteropServices;
+using System.Text.RegularExpressions;
 using LlamaServe.Models.Tests.Weights;
 using LlamaServe.Testing;
 
 namespace LlamaServe.Models.Tests.Decoders;
 
 /// <summary>Tiny snapshots once more as GGUF files, as llama.cpp's converter would write them; without a tokenizer.</summary>
-internal sealed class TinyGguf(TinySnapshot snapshot)
+internal sealed partial class TinyGguf(TinySnapshot snapshot)
 {
     private const uint F32 = 0;
     private const uint Q8_0 = 8;
 
     private readonly TinyModel _model = snapshot.Model;
 
-    /// <summary>GGUF's architecture: Mistral has none of its own.</summary>
-    public string Architecture => _model.ModelType == "mistral" ? "llama" : _model.ModelType;
+    /// <summary>GGUF's architecture: Mistral and Mixtral have none of their own.</summary>
+    public string Architecture => _model.ModelType switch
+    {
+        "mistral" or "mixtral" => "llama",
+        "qwen3_moe" => "qwen3moe",
+        string type => type,
+    };
 
     /// <summary>Whether a matrix, by its name in the file, is stored as Q8_0 instead of F32.</summary>
     public Func<string, bool> Quantizes { get; init; } = _ => false;
@@ -42,6 +48,15 @@ internal sealed class TinyGguf(TinySnapshot snapshot)
             ["tokenizer.ggml.bos_token_id"] = (uint)ByteTokenizer.BosId,
             ["tokenizer.ggml.eos_token_id"] = (uint)ByteTokenizer.EosId,
         };
+        if (_model.Experts > 0)
+        {
+            metadata[prefix + "expert_count"] = (uint)_model.Experts;
+            metadata[prefix + "expert_used_count"] = (uint)_model.ExpertsPerToken;
+        }
+        if (_model.ModelType == "qwen3_moe")
+        {
+            metadata[prefix + "expert_feed_forward_length"] = (uint)_model.ExpertSize;
+        }
         if (_model.SlidingWindow > 0)
         {
             metadata[prefix + "attention.sliding_window"] = (uint)_model.SlidingWindow;
@@ -57,9 +72,10 @@ internal sealed class TinyGguf(TinySnapshot snapshot)
         {
             writer.Key(key, value);
         }
-        foreach ((string name, TinyTensor tensor) in snapshot.Tensors)
+        // A layer's experts come one after the other, and have one name.
+        foreach (var tensors in snapshot.Tensors.GroupBy(tensor => Name(tensor.Key)))
         {
-            Add(writer, name, tensor);
+            Add(writer, tensors.Key, [.. tensors]);
         }
         if (_model.Llama3Scaling is not null)
         {
@@ -70,15 +86,17 @@ internal sealed class TinyGguf(TinySnapshot snapshot)
         return writer.ToBytes();
     }
 
-    private void Add(GgufWriter writer, string snapshotName, TinyTensor tensor)
+    private void Add(GgufWriter writer, string name, KeyValuePair<string, TinyTensor>[] stacked)
     {
-        string name = Name(snapshotName);
-        float[] rows = IsPermuted(name) ? InterleaveHalves(tensor.Values, tensor.Shape[1]) : tensor.Values;
-        ulong[] dimensions = [.. tensor.Shape.Reverse().Select(size => (ulong)size)];
-        if (tensor.Shape.Length == 2 && Quantizes(name))
+        TinyTensor first = stacked[0].Value;
+        float[] values = [.. stacked.SelectMany(tensor => tensor.Value.Values)];
+        float[] rows = IsPermuted(name) ? InterleaveHalves(values, first.Shape[1]) : values;
+        IEnumerable<int> shape = name.Contains("_exps", StringComparison.Ordinal) ? first.Shape.Prepend(stacked.Length) : first.Shape;
+        ulong[] dimensions = [.. shape.Reverse().Select(size => (ulong)size)];
+        if (first.Shape.Length == 2 && Quantizes(name))
         {
             writer.Tensor(name, Q8_0, dimensions, Quantize(rows).Blocks);
-            Stored[snapshotName] = tensor with { Values = Quantize(tensor.Values).Rounded };
+            Array.ForEach(stacked, tensor => Stored[tensor.Key] = tensor.Value with { Values = Quantize(tensor.Value.Values).Rounded });
             return;
         }
         writer.Tensor(name, F32, dimensions, MemoryMarshal.AsBytes(rows.AsSpan()).ToArray());
@@ -119,7 +137,12 @@ internal sealed class TinyGguf(TinySnapshot snapshot)
         return (rounded, blocks.ToArray());
     }
 
-    private static string Name(string snapshotName) => snapshotName
+    private static string Name(string snapshotName) => Expert().Replace(snapshotName, "ffn_$1_exps.")
+        .Replace("ffn_w1_", "ffn_gate_", StringComparison.Ordinal)
+        .Replace("ffn_w3_", "ffn_up_", StringComparison.Ordinal)
+        .Replace("ffn_w2_", "ffn_down_", StringComparison.Ordinal)
+        .Replace("block_sparse_moe.gate.", "ffn_gate_inp.", StringComparison.Ordinal)
+        .Replace("mlp.gate.", "ffn_gate_inp.", StringComparison.Ordinal)
         .Replace("model.layers.", "blk.", StringComparison.Ordinal)
         .Replace("model.embed_tokens", "token_embd", StringComparison.Ordinal)
         .Replace("model.norm", "output_norm", StringComparison.Ordinal)
@@ -130,4 +153,7 @@ internal sealed class TinyGguf(TinySnapshot snapshot)
         .Replace("self_attn.", "attn_", StringComparison.Ordinal)
         .Replace("mlp.", "ffn_", StringComparison.Ordinal)
         .Replace("_proj", "", StringComparison.Ordinal);
+
+    [GeneratedRegex(@"(?:block_sparse_moe|mlp)\.experts\.\d+\.(\w+?)(?:_proj)?\.")]
+    private static partial Regex Expert();
 }

@@ -21,7 +21,8 @@ internal sealed class TorchDecoder(TinySnapshot snapshot)
         {
             string layer = $"model.layers.{i}.";
             x += Attention(Norm(x, Weight(layer + "input_layernorm.weight")), layer + "self_attn.");
-            x += Mlp(Norm(x, Weight(layer + "post_attention_layernorm.weight")), layer + "mlp.");
+            Tensor normed = Norm(x, Weight(layer + "post_attention_layernorm.weight"));
+            x += _model.IsSparse(i) ? Mixture(normed, layer) : Mlp(normed, layer + "mlp.");
         }
         x = Norm(x, Weight("model.norm.weight"));
         return x.matmul(Weight(_model.Tied ? "model.embed_tokens.weight" : "lm_head.weight").t()).data<double>().ToArray();
@@ -99,11 +100,32 @@ internal sealed class TorchDecoder(TinySnapshot snapshot)
         return cat([first * cos - second * sin, second * cos + first * sin], dim: -1);
     }
 
-    private Tensor Mlp(Tensor x, string name)
+    private Tensor Mlp(Tensor x, string name, string gateName = "gate_proj", string upName = "up_proj", string downName = "down_proj")
     {
-        Tensor gate = x.matmul(Weight(name + "gate_proj.weight").t());
-        Tensor up = x.matmul(Weight(name + "up_proj.weight").t());
-        return (gate * gate.sigmoid() * up).matmul(Weight(name + "down_proj.weight").t());
+        Tensor gate = x.matmul(Weight($"{name}{gateName}.weight").t());
+        Tensor up = x.matmul(Weight($"{name}{upName}.weight").t());
+        return (gate * gate.sigmoid() * up).matmul(Weight($"{name}{downName}.weight").t());
+    }
+
+    // Every expert for every token, weighted with zero where it was not chosen.
+    private Tensor Mixture(Tensor x, string layer)
+    {
+        bool isMixtral = _model.ModelType == "mixtral";
+        string name = layer + (isMixtral ? "block_sparse_moe." : "mlp.");
+        Tensor likely = nn.functional.softmax(x.matmul(Weight(name + "gate.weight").t()), dim: -1);
+        (Tensor chosen, Tensor indices) = likely.topk(_model.ExpertsPerToken, dim: -1);
+        if (_model.NormalizesExperts)
+        {
+            chosen /= chosen.sum(dim: -1, keepdim: true);
+        }
+        Tensor weights = zeros_like(likely).scatter(-1, indices, chosen);
+        Tensor sum = zeros_like(x);
+        for (int expert = 0; expert < _model.Experts; expert++)
+        {
+            string own = $"{name}experts.{expert}.";
+            sum += weights.narrow(-1, expert, 1) * (isMixtral ? Mlp(x, own, "w1", "w3", "w2") : Mlp(x, own));
+        }
+        return sum;
     }
 
     private Tensor Norm(Tensor x, Tensor gain) => x * (x.square().mean([-1], keepdim: true) + _model.RmsNormEpsilon).rsqrt() * gain;
