@@ -8,6 +8,7 @@ using LlamaServe.Bench.Micro;
 using LlamaServe.Bench.Models;
 using LlamaServe.Bench.Peers;
 using LlamaServe.Bench.Products;
+using LlamaServe.Bench.Report;
 using LlamaServe.Bench.Serving;
 using LlamaServe.Bench.Training;
 using LlamaServe.Kernels.Cuda.Compilation;
@@ -27,6 +28,7 @@ RootCommand root = new("LlamaServe's measurements and the training of its bundle
     MemoryCommand.Create(),
     MicroCommand.Create(),
     PeersCommand.Create(),
+    ReportCommand.Create(),
     ServeCommand.Create(),
     StartCommand.Create(),
     SweepCommand.Create(),
