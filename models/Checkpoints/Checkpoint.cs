@@ -1,5 +1,6 @@
 using LlamaServe.Kernels;
 using LlamaServe.Models.Configuration;
+using LlamaServe.Models.Quantization;
 using LlamaServe.Models.Weights;
 
 namespace LlamaServe.Models.Checkpoints;
@@ -11,13 +12,13 @@ internal sealed class Checkpoint : IDisposable
     private readonly CheckpointLayout _layout;
     private readonly Family _family;
 
-    private Checkpoint(ModelConfig config, GenerationDefaults defaults, TensorArchive archive, TensorNames names)
+    private Checkpoint(ModelConfig config, GenerationDefaults defaults, TensorArchive archive, TensorNames names, QuantizationScheme? quantization = null)
     {
         Config = config;
         Defaults = defaults;
         _archive = archive;
         _family = Family.Of(config.Architecture);
-        _layout = new CheckpointLayout(config, names, _family.LayerTensors);
+        _layout = new CheckpointLayout(config, names, _family.LayerTensors, quantization);
         _layout.Check(archive);
     }
 
@@ -32,8 +33,9 @@ internal sealed class Checkpoint : IDisposable
         CheckpointJson json = SnapshotConfig.Load(directory);
         ModelConfig config = SnapshotConfig.Read(json);
         GenerationDefaults defaults = SnapshotGeneration.Read(directory, json, config.VocabularySize);
+        QuantizationScheme? quantization = SnapshotQuantization.Read(directory, json);
         TensorArchive archive = Safetensors.OpenSnapshot(directory);
-        return Guard(archive, () => new Checkpoint(config, defaults, archive, TensorNames.OfSnapshot(config.Architecture)));
+        return Guard(archive, () => new Checkpoint(config, defaults, archive, TensorNames.OfSnapshot(config.Architecture), quantization));
     }
 
     /// <summary>Takes over an opened GGUF file.</summary>
@@ -45,7 +47,7 @@ internal sealed class Checkpoint : IDisposable
     });
 
     /// <summary>Loads the weights.</summary>
-    /// <exception cref="CheckpointException">They are larger than the backend's free memory.</exception>
+    /// <exception cref="CheckpointException">They are larger than the backend's free memory, or of a format that it has no kernels for.</exception>
     public CausalLm Load(IBackend backend, IProgress<LoadProgress>? progress)
     {
         long bytes = _layout.ByteLength(_archive), available = backend.AvailableBytes;
@@ -59,11 +61,15 @@ internal sealed class Checkpoint : IDisposable
         {
             return _family.Create(weights);
         }
-        catch
+        catch (Exception exception)
         {
             foreach (Weight weight in weights.Loaded)
             {
                 weight.Dispose();
+            }
+            if (exception is ArgumentException)
+            {
+                throw new CheckpointException(_archive.FileName, exception.Message, exception);
             }
             throw;
         }

@@ -1,72 +1,71 @@
 using LlamaServe.Kernels;
 using LlamaServe.Models.Configuration;
+using LlamaServe.Models.Quantization;
 using LlamaServe.Models.Weights;
 
 namespace LlamaServe.Models.Checkpoints;
 
 /// <summary>The tensors that a configuration calls for, with their names and shapes.</summary>
 /// <param name="layerTensors">Roles of the tensors of each layer.</param>
-internal sealed class CheckpointLayout(ModelConfig config, TensorNames names, IReadOnlyList<TensorRole> layerTensors)
+/// <param name="quantization">How matrices of the layers may be held; null for floats alone.</param>
+internal sealed class CheckpointLayout(
+    ModelConfig config, TensorNames names, IReadOnlyList<TensorRole> layerTensors, QuantizationScheme? quantization = null)
 {
-    private const int MaxListed = 5;
+    private const string WeightSuffix = ".weight";
 
     /// <summary>A tensor as the backend takes it: a matrix, or a vector as a matrix of one row.</summary>
     /// <exception cref="CheckpointException">It is missing or has another shape.</exception>
-    public WeightData Find(TensorArchive archive, TensorRole role, int layer, int expert = 0)
+    public StoredMatrix Find(TensorArchive archive, TensorRole role, int layer, int expert = 0)
     {
-        TensorSource tensor = archive.Get(names.Name(role, layer, expert));
-        return Shape(role) switch
+        string name = names.Name(role, layer, expert);
+        if (QuantizedModule(archive, role, name) is { } module)
+        {
+            return quantization!.Read(archive, module, Shape(role)[0], Shape(role)[1]);
+        }
+        TensorSource tensor = archive.Get(name);
+        WeightData data = Shape(role) switch
         {
             [var rows, var columns] => tensor.AsMatrix(rows, columns),
             [var experts, var rows, var columns] => tensor.AsStacked(experts, rows, columns, expert),
             [var length] => tensor.AsVector(length),
             _ => throw new ArgumentOutOfRangeException(nameof(role), role, "not a tensor of one to three dimensions"),
         };
+        return new StoredMatrix(data, [tensor with { Address = data.Address, ByteLength = data.Format.Bytes((long)data.Rows * data.Columns) }]);
     }
 
     /// <summary>Bytes of all tensors that are called for, as stored.</summary>
-    public long ByteLength(TensorArchive archive) =>
-        Tensors().Sum(tensor => archive.Get(names.Name(tensor.Role, tensor.Layer, tensor.Expert)).ByteLength);
+    public long ByteLength(TensorArchive archive) => Tensors().Sum(tensor =>
+    {
+        string name = names.Name(tensor.Role, tensor.Layer, tensor.Expert);
+        return QuantizedModule(archive, tensor.Role, name) is { } module
+            ? quantization!.Tensors(module, Shape(tensor.Role)[0], Shape(tensor.Role)[1]).Sum(part => archive.TryGet(part.Name, out TensorSource? found) ? found.ByteLength : 0)
+            : archive.Get(name).ByteLength;
+    });
 
     /// <summary>Checks that the archive has exactly the tensors that are called for, so that loading cannot fail half-way.</summary>
     /// <exception cref="CheckpointException">Tensors are missing, unknown or of the wrong shape; the first few are named.</exception>
     public void Check(TensorArchive archive)
     {
-        HashSet<string> known = [];
-        List<string> missing = [];
-        List<string> misshapen = [];
+        LayoutProblems problems = new(archive);
         foreach ((TensorRole role, int layer, int expert) in Tensors())
         {
             string name = names.Name(role, layer, expert);
-            known.Add(name);
-            if (!archive.TryGet(name, out TensorSource? tensor))
+            long[] shape = Array.ConvertAll(Shape(role), size => (long)size);
+            if (QuantizedModule(archive, role, name) is not { } module)
             {
-                missing.Add(CheckpointException.Quote(name));
+                problems.CheckPlain(name, shape);
+                continue;
             }
-            else if (Array.ConvertAll(Shape(role), size => (long)size) is var expected && !expected.AsSpan().SequenceEqual(tensor.Shape))
-            {
-                misshapen.Add($"{CheckpointException.Quote(name)} has shape [{string.Join(", ", tensor.Shape)}], expected [{string.Join(", ", expected)}]");
-            }
-            else if (expected.Length == 1 && tensor.Format.BlockElements() > 1)
-            {
-                misshapen.Add($"{CheckpointException.Quote(name)} is a vector in {tensor.Format}, expected F32, F16 or BF16");
-            }
+            problems.CheckQuantized(quantization!, module, Shape(role)[0], Shape(role)[1]);
         }
-        IEnumerable<string> unknown = archive.Names.Where(name => !known.Contains(name) && !names.IsHarmless(name))
-            .Order(StringComparer.Ordinal).Select(name => CheckpointException.Quote(name));
-        Report(archive, "missing", missing);
-        Report(archive, "not as config says", misshapen);
-        Report(archive, $"unknown to {config.Architecture}", [.. unknown]);
+        problems.Throw(config.Architecture.ToString(), names.IsHarmless);
     }
 
-    private static void Report(TensorArchive archive, string problem, List<string> tensors)
+    /// <summary>The name that a quantized matrix's tensors begin with; null for tensors that are held as they are.</summary>
+    private string? QuantizedModule(TensorArchive archive, TensorRole role, string name)
     {
-        if (tensors.Count > 0)
-        {
-            string more = tensors.Count > MaxListed ? $" and {tensors.Count - MaxListed} more" : "";
-            throw new CheckpointException(archive.FileName,
-                $"{tensors.Count} tensors are {problem}: {string.Join("; ", tensors.Take(MaxListed))}{more}");
-        }
+        bool mayBe = quantization is not null && TensorNames.IsOfLayer(role) && Shape(role).Length == 2 && name.EndsWith(WeightSuffix, StringComparison.Ordinal);
+        return mayBe && quantization!.Holds(archive, name[..^WeightSuffix.Length]) ? name[..^WeightSuffix.Length] : null;
     }
 
     private IEnumerable<(TensorRole Role, int Layer, int Expert)> Tensors()

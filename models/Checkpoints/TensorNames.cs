@@ -95,6 +95,6 @@ internal sealed class TensorNames(string prefix, Dictionary<TensorRole, string> 
     private TensorNames With(Dictionary<TensorRole, string> own) =>
         new(prefix, names.Where(name => !own.ContainsKey(name.Key)).Concat(own).ToDictionary(), isHarmless);
 
-    private static bool IsOfLayer(TensorRole role) =>
+    public static bool IsOfLayer(TensorRole role) =>
         role is not (TensorRole.Embedding or TensorRole.OutputNorm or TensorRole.Output);
 }

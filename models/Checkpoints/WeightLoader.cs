@@ -1,6 +1,7 @@
 using LlamaServe.Kernels;
 using LlamaServe.Models.Configuration;
 using LlamaServe.Models.Layers;
+using LlamaServe.Models.Quantization;
 using LlamaServe.Models.Weights;
 
 namespace LlamaServe.Models.Checkpoints;
@@ -21,60 +22,48 @@ internal sealed class WeightLoader(
     public IReadOnlyList<Weight> Loaded => _loaded;
 
     /// <summary>The table of token vectors, loaded as output projection too where the checkpoint ties them.</summary>
-    public Weight Embedding()
-    {
-        WeightData table = layout.Find(archive, TensorRole.Embedding, layer: 0);
-        return Keep(Backend.LoadEmbedding(table, alsoLinear: Config.TiedEmbeddings), [table]);
-    }
+    public Weight Embedding() =>
+        Load(0, [TensorRole.Embedding], parts => Backend.LoadEmbedding(parts[0], alsoLinear: Config.TiedEmbeddings));
 
     /// <summary>Matrices of equal column count as one, rows stacked.</summary>
-    public Weight Matrix(int layer, params ReadOnlySpan<TensorRole> roles)
-    {
-        WeightData[] parts = Find(layer, roles);
-        return Keep(Backend.LoadLinear(parts), parts);
-    }
+    public Weight Matrix(int layer, params ReadOnlySpan<TensorRole> roles) => Load(layer, roles, parts => Backend.LoadLinear(parts));
 
     /// <summary>Such matrices of every expert, each expert's as one, rows stacked.</summary>
-    public Weight Experts(int layer, params ReadOnlySpan<TensorRole> roles)
-    {
-        int experts = Config.Experts!.Count;
-        WeightData[] parts = new WeightData[experts * roles.Length];
-        for (int i = 0; i < parts.Length; i++)
-        {
-            parts[i] = layout.Find(archive, roles[i % roles.Length], layer, expert: i / roles.Length);
-        }
-        return Keep(Backend.LoadExperts(parts, experts), parts);
-    }
+    public Weight Experts(int layer, params ReadOnlySpan<TensorRole> roles) =>
+        Load(layer, roles, parts => Backend.LoadExperts(parts, Config.Experts!.Count), Config.Experts!.Count);
 
     /// <summary>Vectors as one, one after the other.</summary>
-    public Weight Vector(int layer, params ReadOnlySpan<TensorRole> roles)
-    {
-        WeightData[] parts = Find(layer, roles);
-        return Keep(Backend.LoadVector(parts), parts);
-    }
+    public Weight Vector(int layer, params ReadOnlySpan<TensorRole> roles) => Load(layer, roles, parts => Backend.LoadVector(parts));
 
     public RmsNorm Norm(int layer, TensorRole role) => new(Backend, Vector(layer, role), Config.RmsNormEpsilon);
 
-    private WeightData[] Find(int layer, ReadOnlySpan<TensorRole> roles)
+    private Weight Load(int layer, ReadOnlySpan<TensorRole> roles, Func<WeightData[], Weight> load, int experts = 1)
     {
-        WeightData[] parts = new WeightData[roles.Length];
-        for (int i = 0; i < parts.Length; i++)
+        List<StoredMatrix> parts = [];
+        try
         {
-            parts[i] = layout.Find(archive, roles[i], layer);
+            for (int i = 0; i < experts * roles.Length; i++)
+            {
+                parts.Add(layout.Find(archive, roles[i % roles.Length], layer, expert: i / roles.Length));
+            }
+            Weight weight = load([.. parts.Select(part => part.Data)]);
+            _loaded.Add(weight);
+            parts.ForEach(Release);
+            return weight;
         }
-        return parts;
+        finally
+        {
+            parts.ForEach(part => part.Dispose());
+        }
     }
 
-    private Weight Keep(Weight weight, ReadOnlySpan<WeightData> parts)
+    private void Release(StoredMatrix part)
     {
-        _loaded.Add(weight);
-        foreach (WeightData part in parts)
+        foreach (TensorSource source in part.Sources)
         {
-            long bytes = part.Format.Bytes((long)part.Rows * part.Columns);
-            MappedPages.Release(part.Address, bytes);
-            _bytesDone += bytes;
-            progress?.Report(new LoadProgress(_bytesDone, _bytesTotal, part.Name));
+            MappedPages.Release(source.Address, source.ByteLength);
+            _bytesDone += source.ByteLength;
+            progress?.Report(new LoadProgress(_bytesDone, _bytesTotal, source.Name));
         }
-        return weight;
     }
 }

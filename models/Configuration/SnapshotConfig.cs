@@ -87,11 +87,6 @@ internal static class SnapshotConfig
         {
             throw activation.Error($"is {CheckpointException.Quote(activation.Text())}; supported is 'silu'");
         }
-        if (json.Find("quantization_config") is { IsNull: false } quantization)
-        {
-            string method = quantization.Find("quant_method") is { IsNull: false } name ? CheckpointException.Quote(name.Text()) : "an unnamed method";
-            throw quantization.Error($"is for {method}; quantized snapshots are not supported, GGUF files are");
-        }
         if (json.Find("partial_rotary_factor") is { IsNull: false } partial && partial.Number() != 1)
         {
             throw partial.Error("is not 1: rotating a part of each head is not supported");

@@ -125,7 +125,7 @@ public sealed class GgufFile : IDisposable
         }
         uint type = cursor.ReadUInt32();
         WeightFormat format = GgmlType.ToFormat(type)
-            ?? throw Error($"has type {GgmlType.Name(type)}; supported are {string.Join(", ", Enum.GetNames<WeightFormat>())}");
+            ?? throw Error($"has type {GgmlType.Name(type)}; supported are {string.Join(", ", Enum.GetValues<WeightFormat>().Where(served => !served.HasSeparateScales()))}");
         ulong offset = cursor.ReadUInt64();
         if (offset > long.MaxValue || (long)offset % alignment != 0)
         {

@@ -85,13 +85,16 @@ public static class Safetensors
     {
         string tensor = $"tensor {CheckpointException.Quote(name)}";
         string type = entry.Get("dtype").Text();
-        WeightFormat format = type switch
+        WeightFormat? format = type switch
         {
             "F32" => WeightFormat.F32,
             "F16" => WeightFormat.F16,
             "BF16" => WeightFormat.BF16,
+            "I8" => WeightFormat.Int8,
+            "F8_E4M3" => WeightFormat.Fp8,
+            "I32" => null,
             _ => throw new CheckpointException(file.Name,
-                $"{tensor} has type {CheckpointException.Quote(type)}; supported are F32, F16 and BF16"),
+                $"{tensor} has type {CheckpointException.Quote(type)}; supported are F32, F16 and BF16, and in quantized snapshots I32, I8 and F8_E4M3"),
         };
         long[] shape = [.. entry.Get("shape").Items().Take(MaxRank + 1).Select(dimension => dimension.Integer())];
         if (shape.Length > MaxRank || shape.Any(dimension => dimension < 0))

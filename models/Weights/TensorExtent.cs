@@ -3,21 +3,22 @@ using LlamaServe.Kernels;
 namespace LlamaServe.Models.Weights;
 
 /// <summary>Where a header says a tensor lies; checked before any address is made of it.</summary>
+/// <param name="Format">Null for integers of 32 bits.</param>
 /// <param name="Shape">Row-major, outermost dimension first.</param>
 /// <param name="Begin">Offset of the first byte in the file.</param>
-internal readonly record struct TensorExtent(string Name, WeightFormat Format, long[] Shape, long Begin, long ByteLength)
+internal readonly record struct TensorExtent(string Name, WeightFormat? Format, long[] Shape, long Begin, long ByteLength)
 {
     public long End => Begin + ByteLength;
 
     /// <summary>Bytes that a tensor of this format and shape takes.</summary>
     /// <exception cref="CheckpointException">Rows are not whole blocks, or the size overflows.</exception>
-    public static long Size(string fileName, string name, WeightFormat format, long[] shape)
+    public static long Size(string fileName, string name, WeightFormat? format, long[] shape)
     {
         long columns = shape.Length == 0 ? 1 : shape[^1];
-        if (columns % format.BlockElements() != 0)
+        if (format is { } blocks && columns % blocks.BlockElements() != 0)
         {
             throw new CheckpointException(fileName,
-                $"tensor {CheckpointException.Quote(name)}: rows of {columns} elements are not whole {format} blocks of {format.BlockElements()}");
+                $"tensor {CheckpointException.Quote(name)}: rows of {columns} elements are not whole {blocks} blocks of {blocks.BlockElements()}");
         }
         try
         {
@@ -26,7 +27,7 @@ internal readonly record struct TensorExtent(string Name, WeightFormat Format, l
             {
                 elements = checked(elements * dimension);
             }
-            return format.Bytes(elements);
+            return format is { } known ? known.Bytes(elements) : checked(sizeof(int) * elements);
         }
         catch (OverflowException e)
         {
@@ -52,7 +53,7 @@ internal readonly record struct TensorExtent(string Name, WeightFormat Format, l
                 throw new CheckpointException(file.Name,
                     $"the file is truncated: tensor {name} ends at byte {(Int128)extent.Begin + extent.ByteLength} of {file.Length}");
             }
-            int alignment = extent.Format.BlockElements() == 1 ? extent.Format.BlockBytes() : 1;
+            int alignment = extent.Format is not { } format ? sizeof(int) : format.BlockElements() == 1 ? format.BlockBytes() : 1;
             if (extent.Begin % alignment != 0)
             {
                 throw new CheckpointException(file.Name, $"tensor {name} is not aligned to {alignment} bytes; write the file again with a current tool");
