@@ -2,6 +2,7 @@ using System.CommandLine;
 using LlamaServe.Bench.Cost;
 using LlamaServe.Bench.Cuda;
 using LlamaServe.Bench.Frontend;
+using LlamaServe.Bench.Gpu;
 using LlamaServe.Bench.Load;
 using LlamaServe.Bench.Machine;
 using LlamaServe.Bench.Micro;
@@ -21,12 +22,14 @@ RootCommand root = new("LlamaServe's measurements and the training of its bundle
     CostCommand.Create(),
     CubinsCommand.Create(),
     FrontendCommand.Create(),
+    GpuCommand.Create(),
     KernelTableCommand.Create(),
     MachineCommand.Create(),
     MatMulCommand.Create(),
     MakeModelCommand.Create(),
     MemoryCommand.Create(),
     MicroCommand.Create(),
+    PackCommand.Create(),
     PeersCommand.Create(),
     ReportCommand.Create(),
     ServeCommand.Create(),

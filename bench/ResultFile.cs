@@ -7,6 +7,9 @@ namespace LlamaServe.Bench;
 /// <summary>Keeps measurements in <c>bench/results</c>, with what is needed to repeat and to judge them.</summary>
 internal static class ResultFile
 {
+    /// <summary>Beside a packed program: the commit that it was made from.</summary>
+    public const string CommitFile = "commit.txt";
+
     private static readonly JsonSerializerOptions Options = new()
     {
         WriteIndented = true,
@@ -15,18 +18,33 @@ internal static class ResultFile
         Converters = { new JsonStringEnumConverter() },
     };
 
+    /// <summary>Of a packed program, whose machine has no checkout.</summary>
+    private static string? BuildCommit
+    {
+        get
+        {
+            string path = Path.Combine(AppContext.BaseDirectory, CommitFile);
+            return File.Exists(path) ? File.ReadAllText(path).Trim() : null;
+        }
+    }
+
     /// <summary>Writes <paramref name="measurements"/> as <c>name-date.json</c>.</summary>
     /// <returns>The file's path.</returns>
-    public static string Save(string name, MachineLimits? limits, object measurements)
+    public static string Save(string name, MachineLimits? limits, object measurements) =>
+        Write(Path.Combine(Repository.Root, "bench", "results"), name, limits, measurements);
+
+    /// <summary>The same in another folder, also where there is no checkout.</summary>
+    /// <returns>The file's path.</returns>
+    public static string Write(string folder, string name, MachineLimits? limits, object measurements)
     {
         DateTimeOffset now = DateTimeOffset.UtcNow;
-        string path = Path.Combine(Repository.Root, "bench", "results", $"{name}-{now:yyyy-MM-dd}.json");
-        Directory.CreateDirectory(Path.GetDirectoryName(path)!);
+        string path = Path.Combine(folder, $"{name}-{now:yyyy-MM-dd}.json");
+        Directory.CreateDirectory(folder);
         File.WriteAllText(path, JsonSerializer.Serialize(new
         {
             Command = "bench " + string.Join(' ', Environment.GetCommandLineArgs()[1..]),
             Date = now,
-            Repository.Commit,
+            Commit = BuildCommit ?? Repository.Commit,
             Machine = MachineDescription.Current,
             Limits = limits,
             Measurements = measurements,

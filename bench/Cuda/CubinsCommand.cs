@@ -14,24 +14,27 @@ internal static class CubinsCommand
             DefaultValueFactory = _ => new DirectoryInfo(Path.Combine(Repository.Root, "artifacts", "cubins")),
         };
         Command command = new("cubins", "Compile every CUDA kernel for every architecture, with NVRTC.") { output };
-        command.SetAction(parsed => Compile(parsed.GetRequiredValue(output).FullName));
+        command.SetAction(parsed =>
+        {
+            string folder = parsed.GetRequiredValue(output).FullName;
+            Compile(new NvrtcCompiler(NvrtcApi.Load()), KernelSources.Embedded, GpuArchitectures.All, folder);
+            Console.WriteLine($"{folder}: lay it beside the program as 'cubins', or name it in {AheadOfTimeImages.EnvironmentVariable}");
+        });
         return command;
     }
 
-    private static void Compile(string folder)
+    /// <summary>Compiles every unit for some architectures into a folder.</summary>
+    public static void Compile(NvrtcCompiler compiler, KernelSources sources, IEnumerable<GpuArchitecture> architectures, string folder)
     {
-        NvrtcCompiler compiler = new(NvrtcApi.Load());
         AheadOfTimeImages images = new(folder);
-        KernelSources sources = KernelSources.Embedded;
         foreach (string unit in sources.Names(".cu"))
         {
-            foreach (GpuArchitecture architecture in GpuArchitectures.All)
+            foreach (GpuArchitecture architecture in architectures)
             {
                 CompiledKernels compiled = compiler.Compile(sources, unit, architecture);
                 images.Write(sources, unit, architecture, compiled.Image);
                 Console.WriteLine($"{unit} {architecture.Name()} {compiled.Image.Length:N0} bytes");
             }
         }
-        Console.WriteLine($"{folder}: lay it beside the program as 'cubins', or name it in {AheadOfTimeImages.EnvironmentVariable}");
     }
 }

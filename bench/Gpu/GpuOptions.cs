@@ -1,0 +1,49 @@
+using System.Globalization;
+
+namespace LlamaServe.Bench.Gpu;
+
+/// <summary>What <c>gpu</c> does, in this order.</summary>
+internal enum GpuStage
+{
+    Tests,
+    Kernels,
+    Peers,
+    Models,
+}
+
+/// <summary>How <c>gpu</c> runs.</summary>
+internal sealed record GpuOptions
+{
+    private const string EmulatedName = "cuda-emulated";
+
+    /// <summary>cuda, cuda:N or cuda-emulated.</summary>
+    public required string Device { get; init; }
+
+    /// <summary>Shrunken shapes and as few repetitions as there can be: for proving the script where there is no GPU.</summary>
+    public bool Tiny { get; init; }
+
+    /// <summary>Folder of the results.</summary>
+    public required string Output { get; init; }
+
+    public required IReadOnlySet<GpuStage> Stages { get; init; }
+
+    /// <summary>When whatever is left is given up, so that results come before the machine goes.</summary>
+    public TimeSpan TimeLimit { get; init; } = TimeSpan.FromMinutes(9);
+
+    /// <summary>How long throughput is measured once it is steady.</summary>
+    public TimeSpan Window { get; init; } = TimeSpan.FromSeconds(12);
+
+    public string Python { get; init; } = "python3";
+
+    public bool IsEmulated => Device == EmulatedName;
+
+    /// <summary>The driver's number of the GPU.</summary>
+    /// <exception cref="ArgumentException">The device is none.</exception>
+    public int Ordinal => Device switch
+    {
+        "cuda" or EmulatedName => 0,
+        _ when Device.StartsWith("cuda:", StringComparison.Ordinal)
+            && int.TryParse(Device.AsSpan(5), NumberStyles.None, CultureInfo.InvariantCulture, out int ordinal) => ordinal,
+        _ => throw new ArgumentException($"--device is {Device}; it must be cuda, cuda:N or {EmulatedName}."),
+    };
+}
