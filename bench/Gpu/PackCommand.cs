@@ -15,11 +15,13 @@ internal static class PackCommand
 
     private static readonly string[] Projects = ["bench", "tests/Kernels.Tests", "tests/Models.Tests"];
 
-    /// <summary>What neither <c>gpu</c> nor the tests on a GPU load: LibTorch, profilers, debuggers, symbols; and the model, which a checkout has.</summary>
+    /// <summary>What neither <c>gpu</c> nor the tests on a GPU load: LibTorch, web pages, profilers, debuggers, symbols; and the model, which a checkout has.</summary>
     private static readonly string[] LeftOut =
     [
         "libtorch*", "libLibTorchSharp*", "libc10*", "libshm*", "cpu", "models",
         "BenchmarkDotNet*", "Microsoft.CodeAnalysis*", "Microsoft.Diagnostics.*", "libcapstone*", "Gee.External*", "Perfolizer*", "amd64", "x86", "arm64",
+        "Microsoft.AspNetCore.Mvc*", "Microsoft.AspNetCore.Components*", "Microsoft.AspNetCore.Razor*", "Microsoft.AspNetCore.SignalR*",
+        "Microsoft.AspNetCore.Identity*", "Microsoft.VisualBasic*", "SkiaSharp*", "libSkiaSharp*", "*HarfBuzzSharp*", "System.Private.DataContractSerialization*",
         "libmscordaccore*", "libmscordbi*", "libcoreclrtraceptprovider*", "createdump", "*.pdb", "*.xml",
     ];
 
@@ -55,7 +57,7 @@ internal static class PackCommand
         File.WriteAllText(Path.Combine(app, ResultFile.CommitFile), Repository.Commit);
         Compile(Path.Combine(app, "cubins"));
         string archive = Path.Combine(folder, Archive);
-        using (GZipStream compressed = new(File.Create(archive), CompressionLevel.Optimal))
+        using (GZipStream compressed = new(File.Create(archive), CompressionLevel.SmallestSize))
         {
             TarFile.CreateFromDirectory(app, compressed, includeBaseDirectory: true);
         }

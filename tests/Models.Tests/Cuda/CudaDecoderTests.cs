@@ -1,17 +1,22 @@
 using LlamaServe.Kernels.Cpu;
 using LlamaServe.Kernels.Cuda;
 using LlamaServe.Kernels.Cuda.Driver;
+using LlamaServe.Models.Tests.Decoders;
 using LlamaServe.Testing;
 
-namespace LlamaServe.Models.Tests.Decoders;
+namespace LlamaServe.Models.Tests.Cuda;
 
 /// <summary>
-/// The bundled model on the emulated device, through the kernels and launches of a real one, against the CPU backend. Both round
+/// The bundled model on a GPU and on the emulated device, through the same kernels and launches, against the CPU backend. Both round
 /// keys and values to BF16; the device also rounds what feeds its matrix products, the CPU only what feeds its own BF16 kernels.
+/// Not among the tests that load LibTorch first: a machine with a GPU may be without.
 /// </summary>
-[Category("CudaEmulated")]
-public sealed class CudaDecoderTests
+[TestFixture(Emulated, Category = "CudaEmulated")]
+[TestFixture(Gpu, Category = "Gpu")]
+public sealed class CudaDecoderTests(string kind)
 {
+    private const string Emulated = "cuda-emulated", Gpu = "cuda";
+
     private const string Opening = "Once upon a time there was a king who had three sons, and the youngest of them";
 
     /// <summary>Nats by which log-probabilities may differ, from rounding activations to 8 bits of mantissa in six layers.</summary>
@@ -22,7 +27,7 @@ public sealed class CudaDecoderTests
     [Test]
     public void The_bundled_model_says_what_it_says_on_the_cpu()
     {
-        using CudaBackend device = Emulated();
+        using CudaBackend device = Create();
         using LoadedModel onDevice = ModelLoader.Load(RepositoryPaths.BundledModel, device);
         using CpuBackend host = new();
         using LoadedModel onHost = ModelLoader.Load(RepositoryPaths.BundledModel, host);
@@ -47,7 +52,7 @@ public sealed class CudaDecoderTests
     [Test]
     public void A_token_is_the_same_however_the_prompt_was_cut()
     {
-        using CudaBackend device = Emulated();
+        using CudaBackend device = Create();
         using LoadedModel bundled = ModelLoader.Load(RepositoryPaths.BundledModel, device);
         int[] prompt = [.. bundled.Tokenizer.Encode(Opening)];
         using GreedySequence whole = new(bundled.Model, prompt.Length), cut = new(bundled.Model, prompt.Length);
@@ -57,11 +62,11 @@ public sealed class CudaDecoderTests
         Assert.That(cut.Append(prompt.AsSpan(8)), Is.EqualTo((ids, logProbs)));
     }
 
-    private static CudaBackend Emulated()
+    private CudaBackend Create()
     {
         try
         {
-            return new CudaBackend(new CudaBackendOptions { Emulated = true, PoolBytes = 64 << 20 });
+            return new CudaBackend(new CudaBackendOptions { Emulated = kind == Emulated, PoolBytes = 64 << 20 });
         }
         catch (CudaUnavailableException exception)
         {
