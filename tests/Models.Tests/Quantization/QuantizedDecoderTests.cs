@@ -1,3 +1,4 @@
+using LlamaServe.Bench.Torch;
 using LlamaServe.Kernels;
 using LlamaServe.Kernels.Cpu;
 using LlamaServe.Kernels.Cuda;
@@ -25,6 +26,9 @@ public sealed class QuantizedDecoderTests
     private static readonly TestCaseData[] ConfigsOnCuda = [.. Configs.Take(3)];
 
     private TemporaryFolder _folder = null!;
+
+    [OneTimeSetUp]
+    public void LoadTorch() => TorchRuntime.EnsureLoaded();
 
     [SetUp]
     public void SetUp() => _folder = new TemporaryFolder();
