@@ -29,7 +29,7 @@ public sealed record EngineOptions
     /// <summary>Bytes of the KV cache; null for half of what the backend has free, but no more than every sequence could fill.</summary>
     public long? KvCacheBytes { get; init; }
 
-    /// <summary>Element type of keys and values.</summary>
+    /// <summary>Element type of keys and values: BF16 everywhere, F32 on the CPU, FP8 or INT8 on a GPU.</summary>
     public DType KvCacheType { get; init; } = DType.BF16;
 
     /// <summary>Whether computed prompts are kept and shared between requests of a tenant.</summary>

@@ -9,8 +9,8 @@ namespace LlamaServe.Kernels;
 /// <param name="Type">Element type of keys and values.</param>
 public readonly record struct KvCacheShape(int Layers, int Blocks, int BlockSize, int KvHeads, int HeadDim, DType Type)
 {
-    /// <summary>Bytes of one block: keys and values of <see cref="BlockSize"/> tokens in all layers.</summary>
-    public long BytesPerBlock => 2L * Layers * BlockSize * KvHeads * HeadDim * Type.Size();
+    /// <summary>Bytes of one block: keys and values of <see cref="BlockSize"/> tokens in all layers, with their scales.</summary>
+    public long BytesPerBlock => 2L * Layers * BlockSize * KvHeads * (HeadDim * Type.Size() + Type.ScaleSize());
 
     /// <summary>Bytes of the whole cache.</summary>
     public long ByteLength => checked(BytesPerBlock * Blocks);

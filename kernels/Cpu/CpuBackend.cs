@@ -54,6 +54,7 @@ public sealed unsafe partial class CpuBackend : IBackend
     public KvCache CreateKvCache(KvCacheShape shape)
     {
         Check.Shape(shape);
+        Check.That(shape.Type is DType.F32 or DType.BF16, $"keys and values on the CPU are F32 or BF16, not {shape.Type}");
         return new CpuKvCache(shape);
     }
 

@@ -11,7 +11,7 @@ internal sealed class AttentionStep(CudaRuntime runtime) : IDisposable
     /// </summary>
     private const int MaxPartialRows = 16384;
 
-    private readonly PagedAttention _attention = new(runtime.Module("paged_attention.cu"), runtime.Device);
+    private readonly PagedAttention _attention = new(runtime.Module, runtime.Device);
     private readonly List<Plan> _plans = [];
     private int[] _staging = [];
 
@@ -46,7 +46,7 @@ internal sealed class AttentionStep(CudaRuntime runtime) : IDisposable
             QueryStride = qkv.RowStride,
             Keys = cache.Keys(layer),
             Values = cache.Values(layer),
-            BlockSize = cache.Shape.BlockSize,
+            Cache = cache.Shape,
             Output = new DevicePtr((ulong)output.Address),
             OutputStride = output.RowStride,
             QueryStart = inputs.QueryStart,
@@ -71,16 +71,21 @@ internal sealed class AttentionStep(CudaRuntime runtime) : IDisposable
         Plan? plan = null;
         foreach (Plan candidate in _plans)
         {
-            plan = candidate.Shape == shape && candidate.Memory.Length >= words ? candidate : plan;
+            plan = IsFor(candidate, shape, cache) && candidate.Memory.Length >= words ? candidate : plan;
         }
         if (plan is null)
         {
-            plan = new Plan(shape, new CudaDeviceVariable<int>(runtime.Context, words), runtime.Memory.Take(_attention.WorkspaceBytes(shape, MaxPartialRows)), cache);
+            DevicePtr workspace = runtime.Memory.Take(_attention.WorkspaceBytes(shape, cache.Shape.Type, MaxPartialRows));
+            plan = new Plan(shape, new CudaDeviceVariable<int>(runtime.Context, words), workspace, cache);
             _plans.Add(plan);
         }
         Make(plan, batch, cache);
         return plan;
     }
+
+    /// <summary>Scratch memory depends on the kernel, which the cache's type decides.</summary>
+    private static bool IsFor(Plan plan, in AttentionShape shape, CudaKvCache cache) =>
+        plan.Shape == shape && plan.Cache.Shape.Type == cache.Shape.Type;
 
     /// <summary>Once a step: later layers of the shape and cache find it made.</summary>
     private void Make(Plan plan, ForwardBatch batch, CudaKvCache cache)

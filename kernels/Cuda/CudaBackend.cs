@@ -4,7 +4,7 @@ namespace LlamaServe.Kernels.Cuda;
 
 /// <summary>
 /// The decoder's operations on an NVIDIA GPU, through kernels of our own. The residual stream is F32 and what feeds a matrix
-/// product BF16; sums are F32, keys and values BF16. Operations are queued on one stream; <see cref="Sample"/> waits for its results. Each
+/// product BF16; sums are F32, keys and values BF16, FP8 or INT8. Operations are queued on one stream; <see cref="Sample"/> waits for its results. Each
 /// checks its arguments here and is done by the class of its name.
 /// </summary>
 public sealed partial class CudaBackend : IBackend
@@ -74,7 +74,7 @@ public sealed partial class CudaBackend : IBackend
     {
         Enter();
         Check.Shape(shape);
-        Check.That(shape.Type == DType.BF16, $"keys and values on a GPU are BF16, not {shape.Type}");
+        Check.That(shape.Type != DType.F32, $"keys and values on a GPU are BF16, Fp8 or Int8, not {shape.Type}");
         Check.That(shape.BlockSize % 16 == 0, $"blocks of the KV cache on a GPU are multiples of 16 tokens, not {shape.BlockSize}");
         Check.That(Cuda.PagedAttention.Supports(shape.HeadDim), $"there are no GPU kernels for heads of {shape.HeadDim} elements");
         return new CudaKvCache(_runtime, shape);

@@ -2,7 +2,10 @@ using LlamaServe.Kernels.Cuda.Driver;
 
 namespace LlamaServe.Kernels.Cuda;
 
-/// <summary>Paged keys and values in BF16, each [layer][block][KV head][token of the block][HeadDim].</summary>
+/// <summary>
+/// Paged keys and values, each [layer][block], of which a block is [KV head][token of the block][HeadDim] and, for elements of 8
+/// bits, the F32 scales [KV head][token of the block] behind them, so that whoever moves a block moves both.
+/// </summary>
 internal sealed class CudaKvCache : KvCache
 {
     private readonly DevicePtr _memory;
@@ -11,10 +14,10 @@ internal sealed class CudaKvCache : KvCache
         : base(shape) => _memory = runtime.Memory.Take(shape.ByteLength);
 
     /// <summary>Bytes of one layer's keys, or of its values.</summary>
-    public long RegionBytes => BlockBytes * Shape.Blocks;
+    public long RegionBytes => (long)BlockBytes * Shape.Blocks;
 
     /// <summary>Bytes of one block of a region.</summary>
-    public int BlockBytes => checked(Shape.BlockSize * Shape.KvHeads * Shape.HeadDim * Shape.Type.Size());
+    public int BlockBytes => checked((int)(Shape.BytesPerBlock / Regions));
 
     /// <summary>Keys and values are regions in turn: keys of layer 0, values of layer 0, keys of layer 1, …</summary>
     public int Regions => 2 * Shape.Layers;

@@ -11,7 +11,9 @@ internal sealed unsafe class RopeAndStoreKv(CudaRuntime runtime) : IDisposable
 
     private const int Threads = 256;
 
-    private readonly CudaKernel _kernel = runtime.Kernel("rope_and_store_kv.cu", "rope_and_store_kv");
+    private readonly CudaKernel _bf16 = runtime.Kernel("rope_and_store_kv.cu", "rope_and_store_kv");
+    private readonly CudaKernel _fp8 = runtime.Kernel("rope_and_store_kv.cu", "rope_and_store_kv_fp8");
+    private readonly CudaKernel _int8 = runtime.Kernel("rope_and_store_kv.cu", "rope_and_store_kv_int8");
     private readonly List<CudaRopeTable> _tables = [];
 
     public void Run(Tensor qkv, ForwardBatch batch, StepInputs inputs, AttentionShape shape, RopeParameters rope, CudaKvCache cache, int layer, CudaHeadNorms? norms)
@@ -32,9 +34,16 @@ internal sealed unsafe class RopeAndStoreKv(CudaRuntime runtime) : IDisposable
             KvHeads = shape.KvHeads,
             HeadDim = shape.HeadDim,
             BlockSize = cache.Shape.BlockSize,
+            BlockBytes = cache.BlockBytes,
             Interleaved = rope.Style == RopeStyle.Interleaved ? 1 : 0,
         };
-        _kernel.Launch(runtime.Stream, new LaunchShape(batch.TokenCount, Threads), KernelArgument.Struct(&arguments));
+        CudaKernel kernel = cache.Shape.Type switch
+        {
+            DType.Fp8 => _fp8,
+            DType.Int8 => _int8,
+            _ => _bf16,
+        };
+        kernel.Launch(runtime.Stream, new LaunchShape(batch.TokenCount, Threads), KernelArgument.Struct(&arguments));
     }
 
     /// <summary>Makes sure that all tables of rotations so far have the batch's positions.</summary>
@@ -81,7 +90,7 @@ internal sealed unsafe class RopeAndStoreKv(CudaRuntime runtime) : IDisposable
     {
         public DevicePtr Qkv, Table, Positions, Slots, Keys, Values, QueryGain, KeyGain;
         public float Epsilon;
-        public int QkvStride, Heads, KvHeads, HeadDim, BlockSize, Interleaved;
+        public int QkvStride, Heads, KvHeads, HeadDim, BlockSize, BlockBytes, Interleaved;
     }
 }
 

@@ -29,7 +29,8 @@ internal sealed class ModelOptions
         Description = "Size of the KV cache in GB [default: what all sequences can fill, at most half of the free memory]",
     };
 
-    private readonly Option<string> _kvType = Choice("--kv-type", "Element type of the KV cache", "bf16", "f32");
+    private readonly Option<string> _kvType = Choice(
+        "--kv-type", "Element type of the KV cache; auto is bf16. fp8 and int8 are for GPUs, f32 for the CPU", "auto", "bf16", "fp8", "int8", "f32");
 
     private readonly Option<int> _blockSize = Number("--block-size", "Tokens of a KV block", Defaults.BlockSize);
 
@@ -71,7 +72,7 @@ internal sealed class ModelOptions
         EngineOptions engine = new()
         {
             KvCacheBytes = line.GetValue(_kvCacheGb) is { } gigabytes ? (long)(gigabytes * 1e9) : null,
-            KvCacheType = line.GetValue(_kvType) == "f32" ? DType.F32 : DType.BF16,
+            KvCacheType = KvType(line.GetValue(_kvType)!),
             BlockSize = line.GetValue(_blockSize),
             MaxContextLength = line.GetValue(_maxContext),
             TokenBudget = line.GetValue(_maxBatchTokens),
@@ -90,6 +91,14 @@ internal sealed class ModelOptions
             Engine = engine,
         };
     }
+
+    private static DType KvType(string text) => text switch
+    {
+        "fp8" => DType.Fp8,
+        "int8" => DType.Int8,
+        "f32" => DType.F32,
+        _ => DType.BF16,
+    };
 
     private static BackendChoice Device(string text) => BackendChoice.TryParse(text, out BackendChoice choice)
         ? choice

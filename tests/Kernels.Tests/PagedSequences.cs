@@ -107,19 +107,28 @@ internal sealed class PagedSequences : IDisposable
     public double[] Reference(int sequence)
     {
         int context = Rows[sequence].Length / Shape.QkvColumns, group = Shape.Heads / Shape.KvHeads;
-        List<double> y = [];
-        for (int position = 0; position < context; position++)
+        double[][] keys = [], values = [], y = new double[context * Shape.Heads][];
+        for (int head = 0; head < Shape.Heads; head++)
         {
-            for (int head = 0; head < Shape.Heads; head++)
+            if (head % group == 0)
             {
-                double[][] keys = Head(sequence, position, Shape.Heads + head / group), values = Head(sequence, position, Shape.Heads + Shape.KvHeads + head / group);
-                y.AddRange(ReferenceOps.Attention(Head(sequence, position, head)[position], keys, values, position, Shape));
+                keys = Kept(sequence, context - 1, Shape.Heads + head / group);
+                values = Kept(sequence, context - 1, Shape.Heads + Shape.KvHeads + head / group);
+            }
+            double[][] queries = Head(sequence, context - 1, head);
+            for (int position = 0; position < context; position++)
+            {
+                y[position * Shape.Heads + head] = ReferenceOps.Attention(queries[position], keys, values, position, Shape);
             }
         }
-        return [.. y];
+        return [.. y.SelectMany(row => row)];
     }
 
     public void Dispose() => Cache.Dispose();
+
+    /// <summary>The same as the cache keeps them.</summary>
+    private double[][] Kept(int sequence, int last, int head) =>
+        Array.ConvertAll(Head(sequence, last, head), row => CacheRounding.Of(Cache.Shape.Type, row));
 
     /// <summary>One head's slice of the fused rows of positions 0 .. last.</summary>
     private double[][] Head(int sequence, int last, int head)

@@ -1,3 +1,4 @@
+using LlamaServe.Kernels.Cuda;
 using LlamaServe.Kernels.Tests.Cuda;
 
 namespace LlamaServe.Kernels.Tests;
@@ -55,15 +56,17 @@ internal sealed class RopeTests(string backendName) : OpTests(backendName)
         // One query over two keys: the weights tell the scores apart, the values name the positions.
         AttentionShape shape = new(1, 1, 64, 1, 0);
         RopeParameters rope = Rope(RopeStyle.HalfSplit, 64);
-        float[] rows = Uniform(new Random(11), 2 * shape.QkvColumns, 0.5f);
+        float[] rows = Array.ConvertAll(Uniform(new Random(11), 2 * shape.QkvColumns, 0.5f), value => Bf16.Widen(Bf16.Round(value)));
         using KvCache cache = Backend.CreateKvCache(cacheShape);
         ForwardBatch batch = new(2, 1, 1);
         batch.Add([0, 0], 0, [1], 16, 2);
         Tensor qkv = UploadRows(rows, 2, shape.QkvColumns);
         Backend.RopeAndStoreKv(qkv, batch, shape, rope, cache, 0);
 
+        double[] Kept(double[] head) => CacheRounding.Of(type, head);
         double[][] turned = [.. Enumerable.Range(0, 4).Select(i => ReferenceOps.Rotate(Slice(rows, i / 2 * 192 + i % 2 * 64), i / 2, rope))];
-        double[] expected = ReferenceOps.Attention(turned[2], [turned[1], turned[3]], [Slice(rows, 128), Slice(rows, 320)], 1, shape);
+        double[] expected = ReferenceOps.Attention(
+            turned[2], [Kept(turned[1]), Kept(turned[3])], [Kept(Slice(rows, 128)), Kept(Slice(rows, 320))], 1, shape);
         AssertClose(Download(Backend.PagedAttention(qkv, batch, shape, cache, 0))[64..], expected, Tolerance(Tolerances.Of(type)));
     }
 

@@ -12,18 +12,18 @@ internal readonly record struct PagedAttentionInputs
     /// <summary>Elements from row to row, a multiple of eight.</summary>
     public required int QueryStride { get; init; }
 
-    /// <summary>BF16 [block][KV head][token of the block][HeadDim] of the layer.</summary>
+    /// <summary>The layer's blocks, as <see cref="CudaKvCache"/> lays them out.</summary>
     public required DevicePtr Keys { get; init; }
 
     public required DevicePtr Values { get; init; }
 
-    /// <summary>A multiple of 16.</summary>
-    public required int BlockSize { get; init; }
+    /// <summary>Type and geometry of the blocks, whose size is a multiple of 16 tokens.</summary>
+    public required KvCacheShape Cache { get; init; }
 
-    /// <summary>BF16 [tokens][Heads · HeadDim], 4-byte aligned.</summary>
+    /// <summary>BF16 [tokens][Heads · HeadDim], 8-byte aligned.</summary>
     public required DevicePtr Output { get; init; }
 
-    /// <summary>Elements from row to row, even.</summary>
+    /// <summary>Elements from row to row, a multiple of four.</summary>
     public required int OutputStride { get; init; }
 
     /// <summary>int32 [sequences + 1], [sequences], [sequences][BlockTableStride].</summary>
@@ -46,8 +46,8 @@ internal readonly record struct PagedAttentionInputs
 }
 
 /// <summary>
-/// Launches of paged_attention.cu: one for the step's tiles and one that brings chunks together. Both fill the device once and take
-/// their work from the plan, so that neither depends on the step.
+/// Launches of paged_attention.cu and, for caches of 8 bits, of its siblings: one for the step's tiles and one that brings chunks
+/// together. Both fill the device once and take their work from the plan, so that neither depends on the step.
 /// </summary>
 internal sealed unsafe class PagedAttention
 {
@@ -58,12 +58,12 @@ internal sealed unsafe class PagedAttention
 
     private static readonly int[] HeadDims = [64, 80, 96, 128, 256];
 
-    private readonly CudaModule _module;
+    private readonly Func<string, CudaModule> _module;
     private readonly int _multiprocessors;
-    private readonly Variant?[] _variants = new Variant?[HeadDims.Length];
+    private readonly Dictionary<(DType, int), Variant> _variants = [];
 
-    /// <param name="module">Of paged_attention.cu; lives as long as this.</param>
-    public PagedAttention(CudaModule module, CudaDevice device)
+    /// <param name="module">Of a source file; lives as long as this.</param>
+    public PagedAttention(Func<string, CudaModule> module, CudaDevice device)
     {
         _module = module;
         _multiprocessors = device.MultiprocessorCount;
@@ -73,13 +73,13 @@ internal sealed unsafe class PagedAttention
 
     /// <summary>Bytes of partial results and scratch memory.</summary>
     /// <param name="partialRows">The most of any plan.</param>
-    public long WorkspaceBytes(in AttentionShape shape, int partialRows) =>
-        checked(ScratchBytes(shape.HeadDim) + (long)partialRows * shape.KvHeads * (shape.HeadDim + 2) * sizeof(float));
+    public long WorkspaceBytes(in AttentionShape shape, DType cacheType, int partialRows) =>
+        checked(ScratchBytes(cacheType, shape.HeadDim) + (long)partialRows * shape.KvHeads * (shape.HeadDim + 2) * sizeof(float));
 
     public void Run(CudaStream stream, in AttentionShape shape, in PagedAttentionInputs inputs)
     {
-        Variant variant = Of(shape.HeadDim);
-        DevicePtr partial = inputs.Workspace + ScratchBytes(shape.HeadDim);
+        Variant variant = Of(inputs.Cache.Type, shape.HeadDim);
+        DevicePtr partial = inputs.Workspace + ScratchBytes(inputs.Cache.Type, shape.HeadDim);
         Arguments arguments = new()
         {
             Queries = inputs.Queries,
@@ -98,34 +98,54 @@ internal sealed unsafe class PagedAttention
             OutputStride = inputs.OutputStride,
             KvHeads = shape.KvHeads,
             Group = shape.Heads / shape.KvHeads,
-            BlockSize = inputs.BlockSize,
+            BlockSize = inputs.Cache.BlockSize,
+            BlockBytes = (int)(inputs.Cache.BytesPerBlock / (2 * inputs.Cache.Layers)),
             TableStride = inputs.BlockTableStride,
             Window = shape.SlidingWindow == 0 ? NoWindow : Math.Min(shape.SlidingWindow, NoWindow),
         };
-        variant.Attend.Launch(stream, new LaunchShape(variant.Blocks, Threads, SharedBytes(shape.HeadDim)), KernelArgument.Struct(&arguments));
+        LaunchShape attend = new(variant.Blocks, Threads, SharedBytes(inputs.Cache.Type, shape.HeadDim));
+        variant.Attend.Launch(stream, attend, KernelArgument.Struct(&arguments));
         variant.Combine.Launch(stream, new LaunchShape(variant.Blocks, Threads), KernelArgument.Struct(&arguments));
     }
 
-    /// <summary>Layout::SharedBytes of the kernel.</summary>
-    private static int SharedBytes(int headDim) => headDim > 128 ? 2 * 2 * 32 * headDim * 2 + 64 * headDim * 2 : 2 * 2 * 64 * headDim * 2 + TotalBytes(headDim);
+    /// <summary>What Layout of attention.cuh says: whole tiles' stages, scales and totals, or the rings of split tiles.</summary>
+    private static int SharedBytes(DType cacheType, int headDim)
+    {
+        bool isLarge = headDim > 128, isScaled = cacheType.ScaleSize() > 0;
+        int tileTokens = isLarge ? 32 : 64, scales = isScaled ? 2 * 8 * tileTokens : 0;
+        int pieceBytes = 16 * headDim * cacheType.Size(), queryBytes = 16 * headDim * 2;
+        int whole = 4 * (tileTokens / 16) * pieceBytes + scales + (isLarge ? Warps * queryBytes : TotalBytes(headDim));
+        int pieces = isLarge ? 2 : isScaled ? 6 : 5;
+        return Math.Max(whole, Warps * (pieces * pieceBytes + queryBytes + scales));
+    }
 
     /// <summary>A thread block's totals over chunks: Layout::TotalVectors of each warp.</summary>
     private static int TotalBytes(int headDim) => Warps * (headDim / 8 + 1) * 32 * 16;
 
     /// <summary>Totals of large heads, which have no place in shared memory.</summary>
-    private long ScratchBytes(int headDim) => headDim > 128 ? (long)Of(headDim).Blocks * TotalBytes(headDim) : 0;
+    private long ScratchBytes(DType cacheType, int headDim) => headDim > 128 ? (long)Of(cacheType, headDim).Blocks * TotalBytes(headDim) : 0;
 
-    private Variant Of(int headDim)
+    private Variant Of(DType cacheType, int headDim)
     {
-        int index = Array.IndexOf(HeadDims, headDim);
-        return _variants[index] ??= Load(headDim);
+        if (!_variants.TryGetValue((cacheType, headDim), out Variant? variant))
+        {
+            variant = Load(cacheType, headDim);
+            _variants.Add((cacheType, headDim), variant);
+        }
+        return variant;
     }
 
-    private Variant Load(int headDim)
+    private Variant Load(DType cacheType, int headDim)
     {
-        CudaKernel attend = _module.GetKernel($"paged_attention_{headDim}");
-        int blocks = _multiprocessors * attend.BlocksPerMultiprocessor(Threads, SharedBytes(headDim));
-        return new Variant(attend, _module.GetKernel($"combine_attention_{headDim}"), blocks);
+        string name = cacheType switch
+        {
+            DType.Fp8 => "paged_attention_fp8",
+            DType.Int8 => "paged_attention_int8",
+            _ => "paged_attention",
+        };
+        CudaKernel attend = _module($"{name}.cu").GetKernel($"{name}_{headDim}");
+        int blocks = _multiprocessors * attend.BlocksPerMultiprocessor(Threads, SharedBytes(cacheType, headDim));
+        return new Variant(attend, _module("paged_attention.cu").GetKernel($"combine_attention_{headDim}"), blocks);
     }
 
     /// <param name="Blocks">Thread blocks that fill the device.</param>
@@ -137,6 +157,6 @@ internal sealed unsafe class PagedAttention
     {
         public DevicePtr Queries, Keys, Values, Output, Plan, QueryStart, ContextLengths, BlockTables, Partial, PartialState, Scratch;
         public float ScaleLog2;
-        public int QueryStride, OutputStride, KvHeads, Group, BlockSize, TableStride, Window;
+        public int QueryStride, OutputStride, KvHeads, Group, BlockSize, BlockBytes, TableStride, Window;
     }
 }

@@ -1,4 +1,5 @@
-// What a warp of paged_attention.cu does with its 16 rows: where rows and tokens lie, and the online softmax over tiles and chunks.
+// What all kernels of paged attention share, whatever the cache's element type: where rows and tokens lie, what rows see, and the fold
+// of chunks. `Kv` is Bf16Cache of attention_bf16.cuh or an EightBitCache of attention_8bit.cuh, which do the arithmetic of a piece.
 #pragma once
 #include "device.cuh"
 
@@ -7,7 +8,8 @@ static constexpr int PieceTokens = 16, ChunkTokens = 256;
 
 struct AttentionArguments {
     global_ptr<const bf16> q;              // [token][head][HeadDim], tokens q_stride elements apart, 16-byte aligned
-    global_ptr<const bf16> keys, values;   // [block][KV head][token of the block][HeadDim]
+    // Blocks, block_bytes apart: [KV head][token][HeadDim], then for elements of 8 bits float [KV head][token], their scales.
+    global_ptr<const uint8_t> keys, values;
     global_ptr<bf16> out;                  // [token][head][HeadDim], tokens out_stride elements apart
     global_ptr<const int4> plan;
     global_ptr<const int> query_start;     // [sequences + 1]
@@ -17,57 +19,63 @@ struct AttentionArguments {
     global_ptr<float2> partial_state;      // [row in partial][KV head] of maximum and sum
     global_ptr<float> scratch;             // [CTA][warp][Layout::TotalVectors * 4]; used for heads of more than 128 alone
     float scale_log2;                      // the factor on q . k, times log2(e); positive
-    int32_t q_stride, out_stride, kv_heads, group, block_size, table_stride;
+    int32_t q_stride, out_stride, kv_heads, group, block_size, block_bytes, table_stride;
     int32_t window;                        // tokens that a token sees, itself included; 2^30 for all
 };
 
-template <int HeadDim> struct Layout {
+template <class Kv, int HeadDim> struct Layout {
     static constexpr bool Large = HeadDim > 128; // too large for queries and chunk totals beside the sums in registers
     static constexpr int TileTokens = Large ? 32 : 64, Pieces = TileTokens / PieceTokens;
-    static constexpr int Vectors = HeadDim / 8; // 16-byte vectors of a token
-    static constexpr int PieceBytes = PieceTokens * HeadDim * 2;
-    // Split: each warp has a ring of pieces, in whose last slot the queries lie first; large heads keep them behind the ring.
-    static constexpr int Slots = Large ? 2 : 6, RingBytes = (Large ? 3 : 6) * PieceBytes;
-    static constexpr int RingQueries = (Large ? 2 : 5) * PieceBytes;
-    // Whole: two stages of a tile's keys and values, then a place for each warp that holds its queries and later its total.
-    static constexpr int StageBytes = 2 * Pieces * PieceBytes, WarpPlaces = 2 * StageBytes;
-    static constexpr int TotalVectors = (HeadDim / 8 + 1) * 32; // PagedAttention.cs has a copy of this and of SharedBytes
-    static constexpr int WarpPlaceBytes = Large ? PieceBytes : TotalVectors * 16;
-    static constexpr int SharedBytes = WarpPlaces + Warps * WarpPlaceBytes;
-    static_assert(Warps * RingBytes <= SharedBytes, "both kinds of work share one launch");
-    // A vector's place in its row, so that the eight rows of a matrix load lie in different banks.
-    static constexpr int Shift = HeadDim == 80 ? 2 : HeadDim == 96 ? 1 : 0, Mask = HeadDim == 80 ? 1 : HeadDim == 96 ? 3 : 7;
+    static constexpr int RowBytes = HeadDim * Kv::Bytes, Vectors = RowBytes / 16; // of a token
+    static constexpr int PieceBytes = PieceTokens * RowBytes;
+    static constexpr int QueryVectors = HeadDim / 8, QueryBytes = WarpRows * HeadDim * 2;
+    static constexpr int ScaleBytes = Kv::Bytes == 1 ? TileTokens * 8 : 0; // of a tile: the keys' scales, then the values'
+    // Split: each warp has a ring of pieces, in whose last slot the queries lie first; where they don't fit it or are kept, they lie
+    // behind the ring. Then the scales of two tiles.
+    static constexpr int Slots = Large ? 2 : 6, RingQueries = (Large || Kv::Bytes == 1 ? Slots : Slots - 1) * PieceBytes;
+    static constexpr int RingScales = RingQueries + QueryBytes, RingBytes = RingScales + 2 * ScaleBytes;
+    // Whole: two stages of a tile's keys and values, their scales, then a place for each warp that holds its queries and later its total.
+    static constexpr int StageBytes = 2 * Pieces * PieceBytes, StageScales = 2 * StageBytes, WarpPlaces = StageScales + 2 * ScaleBytes;
+    static constexpr int TotalVectors = (HeadDim / 8 + 1) * 32; // PagedAttention.cs has a copy of this and of what a launch asks for
+    static constexpr int WarpPlaceBytes = Large ? QueryBytes : TotalVectors * 16;
 };
 
 DEVICE int smaller(int a, int b) { return a < b ? a : b; }
 DEVICE int larger(int a, int b) { return a > b ? a : b; }
 DEVICE float minus_infinity() { return bits_float(0xff800000u); }
 
-// Byte offset of a vector in a piece.
-template <int HeadDim> DEVICE int place(int token, int vector)
+// How rows of so many 16-byte vectors lie in shared memory: swizzled, so that the eight rows of a matrix load lie in different banks.
+template <int Vectors> struct RowSwizzle {
+    static constexpr int Shift = Vectors % 8 == 0 ? 0 : Vectors % 4 == 0 ? 1 : 2;
+    static constexpr int Mask = Vectors % 8 == 0 ? 7 : Vectors % 4 == 0 ? 3 : Vectors % 2 == 0 ? 1 : 0;
+    static constexpr bool Aligned = (Vectors & (Vectors - 1)) == 0; // a row's address and the vector's share no bit
+};
+
+// Byte offset of a vector.
+template <int Vectors> DEVICE int place(int row, int vector)
 {
-    using L = Layout<HeadDim>;
-    return token * (HeadDim * 2) + ((vector ^ ((token >> L::Shift) & L::Mask)) << 4);
+    using S = RowSwizzle<Vectors>;
+    return row * (Vectors * 16) + ((vector ^ ((row >> S::Shift) & S::Mask)) << 4);
 }
 
-// Where a lane's matrix load finds a vector: the first one is `first` of token `token`, and steps are 16 elements wide.
-template <int HeadDim> struct FragmentAddress {
-    static constexpr bool Aligned = (HeadDim & (HeadDim - 1)) == 0; // a row's address and the vector's share no bit
+// Where a lane's matrix load finds a vector: the first one is `first` of its row, and steps are two vectors wide.
+template <int Vectors> struct FragmentAddress {
     uint32_t row, vector;
 };
 
-template <int HeadDim> DEVICE FragmentAddress<HeadDim> fragment_address(uint32_t piece, int token, int first)
+template <int Vectors> DEVICE FragmentAddress<Vectors> fragment_address(uint32_t base, int row, int first)
 {
-    const uint32_t vector = place<HeadDim>(0, first) ^ (((token >> Layout<HeadDim>::Shift) & Layout<HeadDim>::Mask) << 4);
-    const uint32_t row = piece + token * (HeadDim * 2);
-    return {row, FragmentAddress<HeadDim>::Aligned ? row ^ vector : vector};
+    using S = RowSwizzle<Vectors>;
+    const uint32_t vector = place<Vectors>(0, first) ^ (((row >> S::Shift) & S::Mask) << 4);
+    const uint32_t start = base + row * (Vectors * 16);
+    return {start, S::Aligned ? start ^ vector : vector};
 }
 
 // Computed from one register rather than kept in one a step.
-template <int HeadDim> DEVICE uint32_t step(const FragmentAddress<HeadDim>& address, int k)
+template <int Vectors> DEVICE uint32_t step(const FragmentAddress<Vectors>& address, int k)
 {
     const uint32_t vector = address.vector ^ (k << 5);
-    return FragmentAddress<HeadDim>::Aligned ? vector : address.row + vector;
+    return RowSwizzle<Vectors>::Aligned ? vector : address.row + vector;
 }
 
 // Consecutive rows of a sequence and KV head that are computed together.
@@ -103,78 +111,87 @@ DEVICE Sight sight_of(const AttentionArguments& a, const Rows& rows)
     return sight;
 }
 
-// Blocks of 32 pieces from `piece` on, one a lane.
-DEVICE int blocks_of(const AttentionArguments& a, const Rows& rows, int piece)
+// The block that a piece lies in, and its first token's place there.
+struct Place {
+    int block, token;
+};
+
+// Those of 32 pieces from `piece` on, one a lane: one division for all of them.
+DEVICE Place places_of(const AttentionArguments& a, const Rows& rows, int piece)
 {
-    const int token = (piece + lane_index()) * PieceTokens;
+    const int token = (piece + lane_index()) * PieceTokens, index = token / a.block_size;
     const bool seen = token < rows.end && token + PieceTokens > rows.begin;
-    return seen ? load(a.block_tables + static_cast<int64_t>(rows.sequence) * a.table_stride + token / a.block_size) : 0;
+    return {seen ? load(a.block_tables + static_cast<int64_t>(rows.sequence) * a.table_stride + index) : 0, token - index * a.block_size};
 }
 
+DEVICE Place shuffle(const Place& places, int lane) { return {shuffle(places.block, lane), shuffle(places.token, lane)}; }
+
 // Sends 16 tokens of one KV head on their way, zeros in place of tokens that no row sees.
-template <int HeadDim>
-DEVICE void load_piece(const AttentionArguments& a, const Rows& rows, uint32_t to, global_ptr<const bf16> cache, int block, int piece)
+template <class Kv, int HeadDim>
+DEVICE void load_piece(const AttentionArguments& a, const Rows& rows, uint32_t to, global_ptr<const uint8_t> cache, const Place& at, int piece)
 {
-    using L = Layout<HeadDim>;
+    using L = Layout<Kv, HeadDim>;
     const int first = piece * PieceTokens;
-    const int64_t slot = (static_cast<int64_t>(block) * a.kv_heads + rows.kv_head) * a.block_size + first % a.block_size;
-    global_ptr<const bf16> from = cache + slot * HeadDim;
-    UNROLL_BY(L::Large ? 4 : 16) for (int i = 0; i < PieceTokens * L::Vectors / 32; ++i) { // registers allow no more
+    global_ptr<const uint8_t> from = cache + static_cast<int64_t>(at.block) * a.block_bytes
+        + static_cast<int64_t>(rows.kv_head * a.block_size + at.token) * L::RowBytes;
+    UNROLL_BY(L::Large ? 4 : 16) for (int i = 0; i < (PieceTokens * L::Vectors + 31) / 32; ++i) { // registers allow no more
         const int index = i * 32 + lane_index(), token = index / L::Vectors;
         const bool seen = first + token >= rows.begin && first + token < rows.end;
-        copy_async_16(to + place<HeadDim>(token, index % L::Vectors), seen ? from + index * 8 : cache, seen ? 16 : 0);
+        if (PieceTokens * L::Vectors % 32 == 0 || token < PieceTokens)
+            copy_async_16(to + place<L::Vectors>(token, index % L::Vectors), seen ? from + index * 16 : cache, seen ? 16 : 0);
     }
+}
+
+// Sends the scales of 16 tokens' keys and values to their places in a tile's, zeros likewise.
+template <class Kv, int HeadDim> DEVICE void load_scales(const AttentionArguments& a, const Rows& rows, uint32_t to, const Place& at, int piece)
+{
+    using L = Layout<Kv, HeadDim>;
+    const int first = piece * PieceTokens, token = lane_index() % PieceTokens, is_value = lane_index() / PieceTokens;
+    global_ptr<const uint8_t> cache = is_value != 0 ? a.values : a.keys;
+    global_ptr<const uint8_t> from = cache + static_cast<int64_t>(at.block) * a.block_bytes
+        + static_cast<int64_t>(a.kv_heads) * a.block_size * L::RowBytes
+        + (rows.kv_head * a.block_size + at.token + token) * 4;
+    const bool seen = first + token >= rows.begin && first + token < rows.end;
+    copy_async_4(to + (is_value * L::TileTokens + first % L::TileTokens + token) * 4, seen ? from : cache, seen ? 4 : 0);
 }
 
 template <int HeadDim> DEVICE void load_queries(const AttentionArguments& a, const Rows& rows, uint32_t to)
 {
-    using L = Layout<HeadDim>;
-    UNROLL_BY(L::Large ? 4 : 16) for (int i = 0; i < WarpRows * L::Vectors / 32; ++i) {
-        const int index = i * 32 + lane_index(), local = index / L::Vectors, vector = index % L::Vectors;
+    constexpr int Vectors = HeadDim / 8;
+    UNROLL_BY(HeadDim > 128 ? 4 : 16) for (int i = 0; i < WarpRows * Vectors / 32; ++i) {
+        const int index = i * 32 + lane_index(), local = index / Vectors, vector = index % Vectors;
         const int row = rows.first + smaller(local, rows.count - 1), head = rows.kv_head * a.group + row % a.group;
-        copy_async_16(to + place<HeadDim>(local, vector),
+        copy_async_16(to + place<Vectors>(local, vector),
                       a.q + static_cast<int64_t>(rows.token + row / a.group) * a.q_stride + head * HeadDim + vector * 8);
     }
 }
 
 // The warp's queries as A fragments; large heads are read from shared memory again and again.
 template <int HeadDim> struct Queries {
-    uint32_t held[Layout<HeadDim>::Large ? 1 : HeadDim / 16][4];
+    static constexpr bool Held = HeadDim <= 128;
+    uint32_t fragments[Held ? HeadDim / 16 : 1][4];
     uint32_t address;
+    float factor[2]; // on the scores of the lane's rows: powers of two come first
 };
 
 DEVICE int fragment_row() { return lane_index() & 15; }
 DEVICE int fragment_vector() { return lane_index() >> 4; }
 
+template <int HeadDim> DEVICE void load_fragment(uint32_t* to, uint32_t address, int k)
+{
+    load_matrix_x4(to, step(fragment_address<HeadDim / 8>(address, fragment_row(), fragment_vector()), k));
+}
+
 template <int HeadDim> DEVICE void hold_queries(Queries<HeadDim>& q, uint32_t address)
 {
     q.address = address;
-    if constexpr (!Layout<HeadDim>::Large)
+    if constexpr (Queries<HeadDim>::Held)
         UNROLL for (int k = 0; k < HeadDim / 16; ++k)
-            load_matrix_x4(q.held[k], step(fragment_address<HeadDim>(address, fragment_row(), fragment_vector()), k));
+            load_fragment<HeadDim>(q.fragments[k], address, k);
 }
 
-// scores[0..1] = q . keys of a piece's 16 tokens.
-template <int HeadDim> DEVICE void score_piece(float (*scores)[4], const Queries<HeadDim>& q, uint32_t piece)
-{
-    const int token = (lane_index() & 7) + 8 * (lane_index() >> 4), vector = (lane_index() >> 3) & 1;
-    const FragmentAddress<HeadDim> address = fragment_address<HeadDim>(piece, token, vector);
-    UNROLL for (int k = 0; k < HeadDim / 16; ++k) {
-        uint32_t keys[4];
-        load_matrix_x4(keys, step(address, k));
-        if constexpr (Layout<HeadDim>::Large) {
-            uint32_t queries[4];
-            load_matrix_x4(queries, step(fragment_address<HeadDim>(q.address, fragment_row(), fragment_vector()), k));
-            mma_bf16(scores[0], queries, keys);
-            mma_bf16(scores[1], queries, keys + 2);
-        } else {
-            mma_bf16(scores[0], q.held[k], keys);
-            mma_bf16(scores[1], q.held[k], keys + 2);
-        }
-    }
-}
-
-// A warp's online softmax: rows lane/4 and lane/4 + 8. Maxima are of scores times scale_log2; a lane's sums are of its own columns.
+// A warp's online softmax: rows lane/4 and lane/4 + 8. Maxima are of scores in powers of two; a lane's sums are of its own columns.
+// Which elements of the head `values` hold is Kv's.
 template <int HeadDim> struct State {
     float values[HeadDim / 8][4];
     float maximum[2], sum[2];
@@ -188,21 +205,6 @@ template <int HeadDim> DEVICE void clear(State<HeadDim>& state)
     UNROLL for (int half = 0; half < 2; ++half) {
         state.maximum[half] = minus_infinity();
         state.sum[half] = 0.0f;
-    }
-}
-
-// values += probabilities . values of a piece's 16 tokens; the scores' registers are the A fragment.
-template <int HeadDim> DEVICE void add_piece(State<HeadDim>& state, const float (*probabilities)[4], uint32_t piece)
-{
-    const uint32_t weights[4] = {
-        pack_bf16(probabilities[0][0], probabilities[0][1]), pack_bf16(probabilities[0][2], probabilities[0][3]),
-        pack_bf16(probabilities[1][0], probabilities[1][1]), pack_bf16(probabilities[1][2], probabilities[1][3])};
-    const FragmentAddress<HeadDim> address = fragment_address<HeadDim>(piece, fragment_row(), fragment_vector());
-    UNROLL for (int k = 0; k < HeadDim / 16; ++k) {
-        uint32_t values[4];
-        load_matrix_x4_transposed(values, step(address, k));
-        mma_bf16(state.values[2 * k], weights, values);
-        mma_bf16(state.values[2 * k + 1], weights, values + 2);
     }
 }
 
@@ -222,35 +224,20 @@ DEVICE void mask(float (&scores)[Columns][4], const AttentionArguments& a, const
             }
 }
 
-// A tile's scores become probabilities relative to the new maximum, and the state is rescaled to it.
-template <int HeadDim, int Columns> DEVICE void softmax_step(State<HeadDim>& state, float (&scores)[Columns][4], float scale)
+// Times one is no change, so this needs no agreement between variants.
+template <int HeadDim> DEVICE void rescale(State<HeadDim>& state, const float (&factor)[2])
 {
-    float factor[2];
-    UNROLL for (int half = 0; half < 2; ++half) {
-        float top = scores[0][2 * half];
-        UNROLL for (int n = 0; n < Columns; ++n)
-            UNROLL for (int e = 0; e < 2; ++e)
-                top = maximum(top, scores[n][2 * half + e]);
-        top = maximum(top, shuffle_xor(top, 1));
-        top = maximum(top, shuffle_xor(top, 2));
-        top = maximum(state.maximum[half], top * scale);
-        const float base = finite(top);
-        factor[half] = exp2_approx(state.maximum[half] - base);
-        float sum = 0.0f;
-        UNROLL for (int n = 0; n < Columns; ++n)
-            UNROLL for (int e = 0; e < 2; ++e) {
-                const float p = exp2_approx(fmadd(scores[n][2 * half + e], scale, -base));
-                scores[n][2 * half + e] = p;
-                sum += p;
-            }
-        state.maximum[half] = top;
-        state.sum[half] = fmadd(state.sum[half], factor[half], sum);
-    }
-    // Times one is no change, so this needs no agreement between variants.
     if (warp_any(factor[0] != 1.0f || factor[1] != 1.0f))
         UNROLL for (int n = 0; n < HeadDim / 8; ++n)
             UNROLL for (int e = 0; e < 4; ++e)
                 state.values[n][e] *= factor[e >> 1];
+}
+
+// The largest over a row's lanes.
+DEVICE float row_maximum(float value)
+{
+    value = maximum(value, shuffle_xor(value, 1));
+    return maximum(value, shuffle_xor(value, 2));
 }
 
 // The one formula by which chunks meet: total = total * keep + chunk * add, for sums and values alike.
@@ -265,11 +252,8 @@ DEVICE Fold fold_of(float total, float chunk)
 }
 DEVICE float fold(const Fold& f, float total, float chunk) { return fmadd(chunk, f.add, total * f.keep); }
 
-// The sums over all of a row's lanes; closes a chunk.
-template <int HeadDim> DEVICE void close_sums(State<HeadDim>& state)
+// Where row `local` of a tile's chunk lies, in rows of partial times KV heads.
+DEVICE int64_t partial_row(const AttentionArguments& a, const Rows& rows, int base, int chunk, int local)
 {
-    UNROLL for (int half = 0; half < 2; ++half) {
-        state.sum[half] += shuffle_xor(state.sum[half], 1);
-        state.sum[half] += shuffle_xor(state.sum[half], 2);
-    }
+    return (static_cast<int64_t>(base) + chunk * rows.count + local) * a.kv_heads + rows.kv_head;
 }

@@ -111,7 +111,7 @@ internal sealed class CudaBackendTests
     {
         Assert.Multiple(() =>
         {
-            Assert.That(() => _backend.CreateKvCache(new KvCacheShape(1, 1, 16, 1, 64, DType.F32)), Throws.ArgumentException.With.Message.Contains("BF16"));
+            Assert.That(() => _backend.CreateKvCache(new KvCacheShape(1, 1, 16, 1, 64, DType.F32)), Throws.ArgumentException.With.Message.Contains("BF16, Fp8 or Int8"));
             Assert.That(() => _backend.CreateKvCache(new KvCacheShape(1, 1, 8, 1, 64, DType.BF16)), Throws.ArgumentException.With.Message.Contains("multiples of 16"));
             Assert.That(() => _backend.CreateKvCache(new KvCacheShape(1, 1, 16, 1, 8, DType.BF16)), Throws.ArgumentException.With.Message.Contains("heads of 8"));
         });

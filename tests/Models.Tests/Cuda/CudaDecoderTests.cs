@@ -1,3 +1,4 @@
+using LlamaServe.Kernels;
 using LlamaServe.Kernels.Cpu;
 using LlamaServe.Kernels.Cuda;
 using LlamaServe.Kernels.Cuda.Driver;
@@ -60,6 +61,27 @@ public sealed class CudaDecoderTests(string kind)
         cut.Append(prompt.AsSpan(0, 7));
         cut.Append(prompt.AsSpan(7, 1));
         Assert.That(cut.Append(prompt.AsSpan(8)), Is.EqualTo((ids, logProbs)));
+    }
+
+    /// <summary>A bound that a wrong scale or order of elements would leave far behind; a random order moves them by nats.</summary>
+    [TestCase(DType.Fp8, 0.25f)]
+    [TestCase(DType.Int8, 0.15f)]
+    public void A_cache_of_8_bits_changes_little(DType cacheType, float tolerance)
+    {
+        using CudaBackend device = Create();
+        using LoadedModel bundled = ModelLoader.Load(RepositoryPaths.BundledModel, device);
+        int[] prompt = [.. bundled.Tokenizer.Encode(Opening)];
+        using GreedySequence expected = new(bundled.Model, prompt.Length + 2), actual = new(bundled.Model, prompt.Length + 2, cacheType);
+        ReadOnlySpan<int> input = prompt;
+        for (int i = 0; i < 3; i++)
+        {
+            (int[] ids, float[] logProbs) = expected.Append(input);
+            float[] changed = actual.Append(input).LogProbs;
+            float difference = logProbs.Zip(changed, (x, y) => Math.Abs(x - y)).Max();
+            TestContext.Out.WriteLine($"{cacheType}, token {i}: {difference}");
+            Assert.That(difference, Is.LessThanOrEqualTo(tolerance).And.Positive, $"token {i}");
+            input = ids.AsSpan(0, 1);
+        }
     }
 
     private CudaBackend Create()

@@ -14,11 +14,11 @@ internal sealed class GreedySequence : IDisposable
     private readonly int[] _blockTable;
     private int _length;
 
-    public GreedySequence(CausalLm model, int maxTokens)
+    public GreedySequence(CausalLm model, int maxTokens, DType cacheType = DType.BF16)
     {
         int blocks = (maxTokens + BlockSize - 1) / BlockSize;
         _model = model;
-        _cache = model.Backend.CreateKvCache(model.CacheShape(blocks, BlockSize, DType.BF16));
+        _cache = model.Backend.CreateKvCache(model.CacheShape(blocks, BlockSize, cacheType));
         _batch = new ForwardBatch(maxTokens, maxSequences: 1, blocks);
         _blockTable = [.. Enumerable.Range(0, blocks).Reverse()];
         model.Reserve(maxTokens, 1);

@@ -1,11 +1,13 @@
+using System.Buffers.Binary;
+using System.Runtime.InteropServices;
 using LlamaServe.Kernels.Cuda;
 using LlamaServe.Kernels.Cuda.Driver;
 
 namespace LlamaServe.Kernels.Tests.Cuda.Attention;
 
 /// <summary>
-/// Sequences of random queries, keys and values in BF16, any stretch of which paged_attention.cu computes. What a step may not read
-/// holds NaN in the cache and blocks that do not exist in the tables.
+/// Sequences of random queries, keys and values in BF16, any stretch of which the kernels of paged attention compute. What a step may
+/// not read holds NaN in the cache and blocks that do not exist in the tables.
 /// </summary>
 internal sealed class DeviceSequences
 {
@@ -17,11 +19,12 @@ internal sealed class DeviceSequences
     private readonly TestDevice _device;
     private readonly PagedAttention _attention;
     private readonly int _seed;
+    private readonly DType _cacheType;
 
     /// <param name="lengths">Tokens of each sequence.</param>
-    public DeviceSequences(TestDevice device, PagedAttention attention, AttentionShape shape, int blockSize, int seed, params int[] lengths)
+    public DeviceSequences(TestDevice device, PagedAttention attention, DType cacheType, AttentionShape shape, int blockSize, int seed, params int[] lengths)
     {
-        (_device, _attention, Shape, BlockSize, _seed) = (device, attention, shape, blockSize, seed);
+        (_device, _attention, _cacheType, Shape, BlockSize, _seed) = (device, attention, cacheType, shape, blockSize, seed);
         Rows = new ushort[lengths.Length][];
         for (int s = 0; s < lengths.Length; s++)
         {
@@ -57,7 +60,7 @@ internal sealed class DeviceSequences
                 Rows[sequence].AsSpan((first + t) * Shape.QkvColumns, Shape.QkvColumns).CopyTo(queries.AsSpan((start + t) * stride));
             }
         }
-        (ushort[] keys, ushort[] values, int[] tables) = Cache(work, tableStride);
+        (KvCacheShape cache, byte[] keys, byte[] values, int[] tables) = Cache(work, tableStride);
         int group = Shape.Heads / Shape.KvHeads;
         int[] plan = new int[AttentionPlanner.MaxWords(tokens, work.Length, group)];
         AttentionPlanCounts counts = AttentionPlanner.Fill(plan, starts, contexts, Shape, Multiprocessors, MaxPartialRows);
@@ -65,17 +68,18 @@ internal sealed class DeviceSequences
 
         CudaContext context = _device.Context;
         using CudaStream stream = new(context);
-        using CudaDeviceVariable<ushort> q = Upload(queries), k = Upload(keys), v = Upload(values);
+        using CudaDeviceVariable<ushort> q = Upload(queries);
+        using CudaDeviceVariable<byte> k = Upload(keys), v = Upload(values);
         using CudaDeviceVariable<ushort> output = Upload(new ushort[tokens * outputStride]);
         using CudaDeviceVariable<int> devicePlan = Upload(plan[..counts.Words]), queryStart = Upload(starts), lengths = Upload(contexts), blockTables = Upload(tables);
-        using CudaDeviceVariable<byte> workspace = new(context, _attention.WorkspaceBytes(Shape, counts.PartialRows) + 16);
+        using CudaDeviceVariable<byte> workspace = new(context, _attention.WorkspaceBytes(Shape, _cacheType, counts.PartialRows) + 16);
         _attention.Run(stream, Shape, new PagedAttentionInputs
         {
             Queries = q.Pointer,
             QueryStride = stride,
             Keys = k.Pointer,
             Values = v.Pointer,
-            BlockSize = BlockSize,
+            Cache = cache,
             Output = output.Pointer,
             OutputStride = outputStride,
             QueryStart = queryStart.Pointer,
@@ -102,8 +106,8 @@ internal sealed class DeviceSequences
         .. Enumerable.Range(0, Shape.Heads).SelectMany(head =>
         {
             int kvHead = head / (Shape.Heads / Shape.KvHeads);
-            double[][] keys = [.. Enumerable.Range(0, position + 1).Select(t => Head(sequence, t, Shape.Heads + kvHead))];
-            double[][] values = [.. Enumerable.Range(0, position + 1).Select(t => Head(sequence, t, Shape.Heads + Shape.KvHeads + kvHead))];
+            double[][] keys = [.. Enumerable.Range(0, position + 1).Select(t => Kept(sequence, t, Shape.Heads + kvHead))];
+            double[][] values = [.. Enumerable.Range(0, position + 1).Select(t => Kept(sequence, t, Shape.Heads + Shape.KvHeads + kvHead))];
             return ReferenceOps.Attention(Head(sequence, position, head), keys, values, position, Shape);
         }),
     ];
@@ -114,18 +118,23 @@ internal sealed class DeviceSequences
 
     private int Blocks(int tokens) => (tokens + BlockSize - 1) / BlockSize;
 
-    private double[] Head(int sequence, int position, int head) =>
-        Array.ConvertAll(ToFloats(Rows[sequence][(position * Shape.QkvColumns + head * Shape.HeadDim)..][..Shape.HeadDim]), value => (double)value);
+    private double[] Head(int sequence, int position, int head) => Array.ConvertAll(ToFloats(Elements(sequence, position, head)), value => (double)value);
+
+    private double[] Kept(int sequence, int position, int head) => CacheRounding.Of(_cacheType, Head(sequence, position, head));
+
+    private ushort[] Elements(int sequence, int position, int head) =>
+        Rows[sequence][(position * Shape.QkvColumns + head * Shape.HeadDim)..][..Shape.HeadDim];
 
     /// <summary>Blocks in random order, of which those that end before the window are already given away.</summary>
-    private (ushort[] Keys, ushort[] Values, int[] Tables) Cache((int Sequence, int First, int Count)[] work, int tableStride)
+    private (KvCacheShape Shape, byte[] Keys, byte[] Values, int[] Tables) Cache((int Sequence, int First, int Count)[] work, int tableStride)
     {
         int blocks = work.Sum(item => Blocks(item.First + item.Count)) + 3, next = 0;
         int[] free = [.. Enumerable.Range(0, blocks)];
         new Random(_seed).Shuffle(free);
-        ushort[] keys = new ushort[blocks * BlockSize * Shape.KvHeads * Shape.HeadDim];
-        Array.Fill(keys, (ushort)0x7fc0);
-        ushort[] values = [.. keys];
+        KvCacheShape shape = new(1, blocks, BlockSize, Shape.KvHeads, Shape.HeadDim, _cacheType);
+        byte[] keys = new byte[shape.ByteLength / 2];
+        Array.Fill(keys, (byte)0xff); // NaN of every type
+        byte[] values = [.. keys];
         int[] tables = new int[work.Length * tableStride];
         Array.Fill(tables, NoBlock);
         for (int i = 0; i < work.Length; i++)
@@ -136,21 +145,28 @@ internal sealed class DeviceSequences
             {
                 ref int block = ref tables[i * tableStride + t / BlockSize];
                 block = block == NoBlock ? free[next++] : block;
-                Store(sequence, t, block, keys, values);
+                for (int head = 0; head < Shape.KvHeads; head++)
+                {
+                    Store(Elements(sequence, t, Shape.Heads + head), block, head, t % BlockSize, keys);
+                    Store(Elements(sequence, t, Shape.Heads + Shape.KvHeads + head), block, head, t % BlockSize, values);
+                }
             }
         }
-        return (keys, values, tables);
+        return (shape, keys, values, tables);
     }
 
-    private void Store(int sequence, int position, int block, ushort[] keys, ushort[] values)
+    private void Store(ushort[] elements, int block, int head, int token, byte[] cache)
     {
-        for (int head = 0; head < Shape.KvHeads; head++)
+        int rowBytes = Shape.HeadDim * _cacheType.Size(), scaleBytes = _cacheType.ScaleSize(), rows = Shape.KvHeads * BlockSize;
+        Span<byte> to = cache.AsSpan(block * rows * (rowBytes + scaleBytes)), row = to.Slice((head * BlockSize + token) * rowBytes, rowBytes);
+        if (scaleBytes == 0)
         {
-            int to = ((block * Shape.KvHeads + head) * BlockSize + position % BlockSize) * Shape.HeadDim;
-            ReadOnlySpan<ushort> row = Rows[sequence].AsSpan(position * Shape.QkvColumns, Shape.QkvColumns);
-            row.Slice((Shape.Heads + head) * Shape.HeadDim, Shape.HeadDim).CopyTo(keys.AsSpan(to));
-            row.Slice((Shape.Heads + Shape.KvHeads + head) * Shape.HeadDim, Shape.HeadDim).CopyTo(values.AsSpan(to));
+            MemoryMarshal.AsBytes(elements.AsSpan()).CopyTo(row);
+            return;
         }
+        (byte[] bytes, float scale) = CacheRounding.Quantize(_cacheType, ToFloats(elements));
+        bytes.CopyTo(row);
+        BinaryPrimitives.WriteSingleLittleEndian(to[(rows * rowBytes + (head * BlockSize + token) * scaleBytes)..], scale);
     }
 
     private CudaDeviceVariable<T> Upload<T>(T[] content)

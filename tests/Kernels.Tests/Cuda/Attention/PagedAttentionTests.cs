@@ -3,10 +3,14 @@ using LlamaServe.Kernels.Cuda.Driver;
 
 namespace LlamaServe.Kernels.Tests.Cuda.Attention;
 
-/// <summary>paged_attention.cu against double precision, and one way of computing a row against all others.</summary>
-[TestFixture(TestDevice.Emulated, Category = Toolchain.Emulated)]
-[TestFixture(TestDevice.Gpu, Category = Toolchain.Gpu)]
-public sealed class PagedAttentionTests(string kind)
+/// <summary>The kernels of paged attention against double precision, and one way of computing a row against all others.</summary>
+[TestFixture(TestDevice.Emulated, DType.BF16, Category = Toolchain.Emulated)]
+[TestFixture(TestDevice.Emulated, DType.Fp8, Category = Toolchain.Emulated)]
+[TestFixture(TestDevice.Emulated, DType.Int8, Category = Toolchain.Emulated)]
+[TestFixture(TestDevice.Gpu, DType.BF16, Category = Toolchain.Gpu)]
+[TestFixture(TestDevice.Gpu, DType.Fp8, Category = Toolchain.Gpu)]
+[TestFixture(TestDevice.Gpu, DType.Int8, Category = Toolchain.Gpu)]
+public sealed class PagedAttentionTests(string kind, DType cacheType)
 {
     /// <summary>Splits every run of queries.</summary>
     private const int Split = int.MaxValue;
@@ -15,22 +19,27 @@ public sealed class PagedAttentionTests(string kind)
     private const int Whole = 1;
 
     private TestDevice _device = null!;
-    private CudaModule _module = null!;
+    private readonly Dictionary<string, CudaModule> _modules = [];
     private PagedAttention _attention = null!;
 
     [OneTimeSetUp]
     public void LoadKernels()
     {
         _device = TestDevice.Require(kind);
-        _module = _device.Platform.LoadModule(_device.Context, "paged_attention.cu");
-        _attention = new PagedAttention(_module, _device.Context.Device);
+        _attention = new PagedAttention(Module, _device.Context.Device);
     }
 
     [SetUp]
     public void RequireDevice() => TestDevice.Require(kind);
 
     [OneTimeTearDown]
-    public void UnloadKernels() => _module?.Dispose();
+    public void UnloadKernels()
+    {
+        foreach (CudaModule module in _modules.Values)
+        {
+            module.Dispose();
+        }
+    }
 
     [Test]
     public void Decode_agrees_with_the_reference(
@@ -124,7 +133,7 @@ public sealed class PagedAttentionTests(string kind)
     {
         AttentionShape shape = Shape(4, 1, headDim);
         DeviceSequences roomy = Create(shape, 16, Split, 530, 260);
-        DeviceSequences tight = new(_device, _attention, shape, 16, 5, 530, 260) { Multiprocessors = Split, MaxPartialRows = 8 };
+        DeviceSequences tight = new(_device, _attention, cacheType, shape, 16, 5, 530, 260) { Multiprocessors = Split, MaxPartialRows = 8 };
         ushort[][] expected = roomy.Attend((0, 529, 1), (1, 259, 1)), actual = tight.Attend((0, 529, 1), (1, 259, 1));
         Assert.That(roomy.LastCounts, Is.EqualTo(new AttentionPlanCounts(0, 2, 5, 20)));
         Assert.That(tight.LastCounts, Is.EqualTo(new AttentionPlanCounts(1, 1, 2, 8)));
@@ -139,10 +148,20 @@ public sealed class PagedAttentionTests(string kind)
         AssertEqualsReference(sequences, (0, 268, 2));
     }
 
+    private CudaModule Module(string unit)
+    {
+        if (!_modules.TryGetValue(unit, out CudaModule? module))
+        {
+            module = _device.Platform.LoadModule(_device.Context, unit);
+            _modules.Add(unit, module);
+        }
+        return module;
+    }
+
     private static AttentionShape Shape(int heads, int kvHeads, int headDim) => new(heads, kvHeads, headDim, 1 / MathF.Sqrt(headDim), 0);
 
     private DeviceSequences Create(AttentionShape shape, int blockSize, int multiprocessors, params int[] lengths) =>
-        new(_device, _attention, shape, blockSize, 5, lengths) { Multiprocessors = multiprocessors };
+        new(_device, _attention, cacheType, shape, blockSize, 5, lengths) { Multiprocessors = multiprocessors };
 
     private static ushort[] Row(DeviceSequences sequences, ushort[] rows, int row) =>
         rows[(row * sequences.Shape.OutputColumns)..((row + 1) * sequences.Shape.OutputColumns)];
