@@ -78,6 +78,17 @@ internal static class Check
         }
     }
 
+    /// <summary>Parts of two matrices of one shape.</summary>
+    public static void Gated(ReadOnlySpan<WeightData> gateParts, ReadOnlySpan<WeightData> upParts)
+    {
+        Matrix(gateParts);
+        Matrix(upParts);
+        (int gates, int ups) = (WeightRow.Count(gateParts), WeightRow.Count(upParts));
+        That(
+            gates == ups && gateParts[0].Columns == upParts[0].Columns,
+            $"gate {gateParts[0].Name} is [{gates}, {gateParts[0].Columns}], up {upParts[0].Name} is [{ups}, {upParts[0].Columns}]");
+    }
+
     /// <summary>Parts of the matrices of experts, expert by expert: equal shapes, and the same formats part by part.</summary>
     public static void Experts(ReadOnlySpan<WeightData> parts, int experts)
     {

@@ -21,6 +21,12 @@ public interface IBackend : IDisposable
     /// <param name="parts">Matrices of equal column count.</param>
     Weight LoadLinear(ReadOnlySpan<WeightData> parts);
 
+    /// <summary>Loads the two matrices of <see cref="GatedLinear"/>, each of parts whose rows are stacked.</summary>
+    /// <param name="gateParts">Matrices of equal column count.</param>
+    /// <param name="upParts">As many rows and columns as the gate.</param>
+    /// <returns>Rows and columns are those of one of the two.</returns>
+    Weight LoadGatedLinear(ReadOnlySpan<WeightData> gateParts, ReadOnlySpan<WeightData> upParts);
+
     /// <summary>Loads the matrices of a layer's experts for <see cref="ExpertLinear"/> and <see cref="CombineExperts"/>.</summary>
     /// <param name="parts">For each expert as many matrices, rows stacked: gate and up of the first, gate and up of the second, ….
     /// All experts have equal shapes and formats.</param>
@@ -82,6 +88,10 @@ public interface IBackend : IDisposable
     /// batches alike: [TokenCount, shape.OutputColumns].
     /// </summary>
     Tensor PagedAttention(Tensor qkv, ForwardBatch batch, AttentionShape shape, KvCache cache, int layer);
+
+    /// <summary>silu(x · gateᵀ) · (x · upᵀ) (arXiv:2002.05202): [x.Rows, weight.Rows].</summary>
+    /// <param name="weight">From <see cref="LoadGatedLinear"/>.</param>
+    Tensor GatedLinear(Tensor x, Weight weight);
 
     /// <summary>silu(gate) · up of fused gate|up rows (arXiv:2002.05202): [x.Rows, x.Columns / 2].</summary>
     Tensor GatedActivation(Tensor gateUp);

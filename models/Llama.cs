@@ -60,7 +60,7 @@ internal class Llama : CausalLm
 
     private static IMlp LoadMlp(WeightLoader weights, int layer) => weights.Config.IsSparse(layer) ? LoadExperts(weights, layer) : new GatedMlp(
         weights.Backend,
-        new Linear(weights.Backend, weights.Matrix(layer, TensorRole.Gate, TensorRole.Up)),
+        weights.GatedMatrix(layer, TensorRole.Gate, TensorRole.Up),
         new Linear(weights.Backend, weights.Matrix(layer, TensorRole.Down)));
 
     private static MixtureOfExperts LoadExperts(WeightLoader weights, int layer) => new(

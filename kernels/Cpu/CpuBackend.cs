@@ -136,15 +136,6 @@ public sealed unsafe partial class CpuBackend : IBackend
         return inputs.Output;
     }
 
-    public Tensor GatedActivation(Tensor gateUp)
-    {
-        Check.Activation(gateUp, "gate|up");
-        Check.That(gateUp.Columns % 2 == 0, $"gate|up has {gateUp.Columns} columns, an odd number");
-        Tensor y = _arena.Rent(gateUp.Rows, gateUp.Columns / 2);
-        Cpu.GatedActivation.Run(_pool, gateUp, y);
-        return y;
-    }
-
     public Tensor GatherRows(Tensor x, ForwardBatch batch)
     {
         Check.Activation(x, batch.TokenCount, x.Columns, "x");

@@ -169,15 +169,6 @@ public sealed partial class CudaBackend : IBackend
         return y;
     }
 
-    public Tensor GatedActivation(Tensor gateUp)
-    {
-        Check.Activation(gateUp, "gate|up", gateUp.Type);
-        Check.That(gateUp.Columns % 2 == 0, $"gate|up has {gateUp.Columns} columns, an odd number");
-        Tensor y = _arena.Rent(gateUp.Rows, gateUp.Columns / 2, gateUp.Type);
-        _rows.GatedActivation(gateUp, y);
-        return y;
-    }
-
     public Tensor GatherRows(Tensor x, ForwardBatch batch)
     {
         Check.Activation(x, batch.TokenCount, x.Columns, "x");

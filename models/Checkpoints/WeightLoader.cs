@@ -28,6 +28,10 @@ internal sealed class WeightLoader(
     /// <summary>Matrices of equal column count as one, rows stacked.</summary>
     public Weight Matrix(int layer, params ReadOnlySpan<TensorRole> roles) => Load(layer, roles, parts => Backend.LoadLinear(parts));
 
+    /// <summary>Two matrices of one shape, a gate and what it lets through.</summary>
+    public Weight GatedMatrix(int layer, TensorRole gate, TensorRole up) =>
+        Load(layer, [gate, up], parts => Backend.LoadGatedLinear(parts.AsSpan(0, 1), parts.AsSpan(1)));
+
     /// <summary>Such matrices of every expert, each expert's as one, rows stacked.</summary>
     public Weight Experts(int layer, params ReadOnlySpan<TensorRole> roles) =>
         Load(layer, roles, parts => Backend.LoadExperts(parts, Config.Experts!.Count), Config.Experts!.Count);

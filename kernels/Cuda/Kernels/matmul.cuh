@@ -8,12 +8,15 @@
 // The weights of a chunk are [strip of 16 rows: 8][step of 32 columns] in the order of the lanes' A fragments. Missing rows and
 // columns are packed so that they give zero.
 //
+// Where gates and ups are interleaved (gated), a thread has a gate in total[..][0..1] and its up in total[..][2..3], so that the
+// block writes 64 rows of silu(gate) * up, rounded once.
+//
 // A CTA computes a tile of 128 rows x Tokens tokens, each warp 16 rows of it. K is cut into `splits` runs of chunks, and
 //   out = ((split 0 + split 1) + split 2) + ..., each split summed chunk by chunk.
 // Either every split has its CTA, and the one that ends last adds up what all have left in `partial`; or one CTA goes through them
 // all. The splits come from the weight's shape, so a row's bits depend neither on the number of tokens nor on the variant.
 #pragma once
-#include "device.cuh"
+#include "vectors.cuh"
 
 static constexpr int Threads = 256, BlockRows = 128, PackedBytes = 8192;
 static constexpr int TileStride = BlockRows + 4; // floats; the padding keeps the epilogue's stores free of bank conflicts
@@ -21,7 +24,7 @@ static constexpr int TileStride = BlockRows + 4; // floats; the padding keeps th
 struct MatMulArguments {
     global_ptr<const uint8_t> weights;
     global_ptr<const bf16> x;         // [tokens][columns]; rows x_stride elements apart, a multiple of 8; 16-byte aligned
-    global_ptr<const float> factors;  // [rows], or null
+    global_ptr<const float> factors;  // [packed rows of all blocks], or null
     global_ptr<const float> bias;     // [rows], or null
     global_ptr<const float> residual; // [tokens][rows], rows residual_stride elements apart, or null
     global_ptr<uint8_t> out;          // [tokens][rows] F32 or BF16, rows out_stride elements apart; may be the residual
@@ -30,7 +33,8 @@ struct MatMulArguments {
     int32_t x_stride, residual_stride, out_stride;
     int32_t tokens, rows, columns, chunks, splits;
     int32_t token_tiles, tiles_across; // grid: x = row blocks * tiles_across (fastest), y = splits or 1, z = token_tiles / tiles_across
-    int32_t out_f32, vectors;          // vectors: factors, bias, residual and out allow accesses of four elements
+    int32_t out_f32, vectors;          // vectors: bias, residual and out allow accesses of four elements
+    int32_t gated;                     // out has silu(gate) * up: of sixteen packed rows, eight are gates and eight their ups
 };
 
 template <class Format, int TokenTiles> struct Tiling {
@@ -241,16 +245,12 @@ template <int TokenTiles> DEVICE bool reduce_splits(const MatMulArguments& a, co
     return true;
 }
 
-// Multiplies four neighbouring rows of a token by their factors, adds bias and residual and rounds them once.
+// Adds bias and residual to four neighbouring rows of a token and rounds them once.
 DEVICE void write_four(const MatMulArguments& a, int token, int row, float4 sum)
 {
     const int64_t at = static_cast<int64_t>(token) * a.out_stride + row, residual_at = static_cast<int64_t>(token) * a.residual_stride + row;
     if (a.vectors) {
         const float4 zero = {0.0f, 0.0f, 0.0f, 0.0f};
-        if (a.factors != nullptr) {
-            const float4 factor = load(cast<const float4>(a.factors + row));
-            sum = {product(sum.x, factor.x), product(sum.y, factor.y), product(sum.z, factor.z), product(sum.w, factor.w)};
-        }
         const float4 bias = a.bias != nullptr ? load(cast<const float4>(a.bias + row)) : zero;
         const float4 residual = a.residual != nullptr ? load(cast<const float4>(a.residual + residual_at)) : zero;
         const float4 v = {sum.x + bias.x + residual.x, sum.y + bias.y + residual.y, sum.z + bias.z + residual.z,
@@ -264,7 +264,6 @@ DEVICE void write_four(const MatMulArguments& a, int token, int row, float4 sum)
     float value[4] = {sum.x, sum.y, sum.z, sum.w};
     UNROLL for (int e = 0; e < 4; ++e)
         if (row + e < a.rows) {
-            value[e] = a.factors != nullptr ? product(value[e], load(a.factors + row + e)) : value[e];
             value[e] += a.bias != nullptr ? load(a.bias + row + e) : 0.0f;
             value[e] += a.residual != nullptr ? load(a.residual + residual_at + e) : 0.0f;
             if (a.out_f32)
@@ -274,19 +273,39 @@ DEVICE void write_four(const MatMulArguments& a, int token, int row, float4 sum)
         }
 }
 
-// Turns the tile in shared memory, so that a warp writes 128 rows of a token at a time.
-template <class T, int TokenTiles> DEVICE void write_out(const MatMulArguments& a, const Tile& tile, const float (&total)[TokenTiles][4])
+// Multiplies a thread's two packed rows by their factors.
+template <int TokenTiles> DEVICE void apply_factors(const MatMulArguments& a, int row, float (&total)[TokenTiles][4])
 {
-    static_assert(T::Tokens * TileStride * 4 <= T::Stages * T::StageBytes, "the tile takes the stages' place");
-    const int lane = lane_index(), row = warp_index() * 16 + (lane >> 2);
-    shared_ptr<float> turned = shared_at<float>(shared_base());
-    barrier();
+    if (a.factors == nullptr)
+        return;
+    const float low = load(a.factors + row), high = load(a.factors + row + 8);
     UNROLL for (int t = 0; t < TokenTiles; ++t)
         UNROLL for (int e = 0; e < 4; ++e)
-            store(turned + (t * 8 + 2 * (lane & 3) + (e & 1)) * TileStride + row + 8 * (e >> 1), total[t][e]);
+            total[t][e] = product(total[t][e], e < 2 ? low : high);
+}
+
+// Turns the tile in shared memory, so that a warp writes 128 rows (64 where gated) of a token at a time.
+template <class T, int TokenTiles> DEVICE void write_out(const MatMulArguments& a, const Tile& tile, float (&total)[TokenTiles][4])
+{
+    static_assert(T::Tokens * TileStride * 4 <= T::Stages * T::StageBytes, "the tile takes the stages' place");
+    const int lane = lane_index(), group = lane >> 2, token_pair = 2 * (lane & 3);
+    shared_ptr<float> turned = shared_at<float>(shared_base());
+    apply_factors(a, tile.row_block * BlockRows + warp_index() * 16 + group, total);
     barrier();
-    const int out_row = tile.row_block * BlockRows + 4 * lane, tokens = a.tokens - tile.token_tile * T::Tokens;
-    if (out_row < a.rows)
+    UNROLL for (int t = 0; t < TokenTiles; ++t)
+        UNROLL for (int e = 0; e < 2; ++e) {
+            const shared_ptr<float> to = turned + (t * 8 + token_pair + e) * TileStride + group;
+            if (a.gated) {
+                store(to + warp_index() * 8, silu(total[t][e]) * total[t][e + 2]);
+            } else {
+                store(to + warp_index() * 16, total[t][e]);
+                store(to + warp_index() * 16 + 8, total[t][e + 2]);
+            }
+        }
+    barrier();
+    const int rows = a.gated ? BlockRows / 2 : BlockRows, out_row = tile.row_block * rows + 4 * lane;
+    const int tokens = a.tokens - tile.token_tile * T::Tokens;
+    if (4 * lane < rows && out_row < a.rows)
         for (int token = warp_index(); token < T::Tokens && token < tokens; token += Threads / 32)
             write_four(a, tile.token_tile * T::Tokens + token, out_row, load(cast<const float4>(turned + token * TileStride) + lane));
 }

@@ -54,9 +54,6 @@ KERNEL(round_rows, Threads, 4, (global_ptr<const float> x, int x_stride, global_
     }
 }
 
-// gate / (1 + e^-gate); the exponential may overflow to infinity, whose reciprocal is the zero that is wanted.
-DEVICE float silu(float gate) { return gate * reciprocal_approx(1.0f + exp2_approx(gate * -1.4426950408889634f)); }
-
 // out = silu(x[.., 0 .. width)) * x[.., width .. 2 width).
 template <class T> DEVICE void gated_activation(global_ptr<const T> x, int x_stride, global_ptr<T> out, int out_stride, int width)
 {

@@ -41,3 +41,6 @@ template <class T> DEVICE void store_vector(global_ptr<T> row, const float* from
                 store(row + column + i, from_float<T>(from[i]));
     }
 }
+
+// gate / (1 + e^-gate); the exponential may overflow to infinity, whose reciprocal is the zero that is wanted.
+DEVICE float silu(float gate) { return gate * reciprocal_approx(1.0f + exp2_approx(gate * -1.4426950408889634f)); }

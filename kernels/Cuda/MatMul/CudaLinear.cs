@@ -8,14 +8,16 @@ namespace LlamaServe.Kernels.Cuda;
 /// Runs of chunks that are summed apart, at most as many as there are chunks. Part of what a product's bits depend on, so it never
 /// changes with the number of tokens.
 /// </param>
-/// <param name="Factors">F32 [Rows], which sums are multiplied by, or 0.</param>
-internal sealed record CudaMatrix(MatMulLayout Layout, DevicePtr Weights, int Rows, int Columns, int Splits, DevicePtr Factors = default)
+/// <param name="Rows">Of a product's result.</param>
+/// <param name="Factors">F32 [Blocks · 128], which sums are multiplied by, or 0.</param>
+/// <param name="IsGated">Holds gates and ups in turns, whose product is silu(gate) · up.</param>
+internal sealed record CudaMatrix(MatMulLayout Layout, DevicePtr Weights, int Rows, int Columns, int Splits, DevicePtr Factors = default, bool IsGated = false)
 {
-    public int Blocks => MatMulLayout.Blocks(Rows);
+    public int Blocks => MatMulLayout.Blocks(PackedRows.PackedCount(Rows, IsGated));
 
     public int Chunks => Layout.Chunks(Columns);
 
-    public long ByteLength => Blocks * Layout.BlockBytes(Columns) + (Factors.Address == 0 ? 0 : sizeof(float) * (long)Rows);
+    public long ByteLength => Blocks * Layout.BlockBytes(Columns) + (Factors.Address == 0 ? 0 : (long)sizeof(float) * MatMulLayout.BlockRows * Blocks);
 }
 
 /// <summary>

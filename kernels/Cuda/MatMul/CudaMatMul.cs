@@ -86,6 +86,7 @@ internal sealed unsafe class CudaMatMul(Func<string, CudaModule> load)
                 Out = new DevicePtr((ulong)output.Address) + (long)row * output.Type.Size(),
                 OutStride = output.RowStride,
                 OutF32 = output.Type == DType.F32 ? 1 : 0,
+                Gated = matrix.IsGated ? 1 : 0,
                 Tokens = x.Rows,
                 Rows = matrix.Rows,
                 Columns = matrix.Columns,
@@ -115,7 +116,7 @@ internal sealed unsafe class CudaMatMul(Func<string, CudaModule> load)
 
     private static bool AllowsVectors(in CudaMatMulArguments arguments, DType type)
     {
-        ulong addresses = arguments.Factors.Address | arguments.Bias.Address | arguments.Residual.Address | arguments.Out.Address * (type == DType.F32 ? 1u : 2u);
+        ulong addresses = arguments.Bias.Address | arguments.Residual.Address | arguments.Out.Address * (type == DType.F32 ? 1u : 2u);
         return ((arguments.Rows | arguments.OutStride | arguments.ResidualStride) & 3) == 0 && (addresses & 15) == 0;
     }
 }

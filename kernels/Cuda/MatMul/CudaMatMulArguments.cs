@@ -11,5 +11,5 @@ internal struct CudaMatMulArguments
     public int XStride, ResidualStride, OutStride;
     public int Tokens, Rows, Columns, Chunks, Splits;
     public int TokenTiles, TilesAcross;
-    public int OutF32, Vectors;
+    public int OutF32, Vectors, Gated;
 }

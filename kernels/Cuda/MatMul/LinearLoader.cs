@@ -27,9 +27,24 @@ internal sealed unsafe class LinearLoader(DevicePool pool, UploadRing ring, Cuda
             {
                 end++;
             }
-            segments.Add(LoadSegment([.. parts[begin..end]]));
+            segments.Add(LoadSegment(new PackedRows(parts[begin..end])));
         }
         return new CudaLinear([.. segments]);
+    }
+
+    /// <summary>Gates and ups in turns.</summary>
+    /// <returns>Null where the parts are not all of one layout.</returns>
+    /// <exception cref="CudaUnavailableException">The device has too little memory.</exception>
+    public CudaLinear? LoadGated(ReadOnlySpan<WeightData> gateParts, ReadOnlySpan<WeightData> upParts)
+    {
+        foreach (WeightData part in (ReadOnlySpan<WeightData>)[.. gateParts, .. upParts])
+        {
+            if (MatMulLayout.Of(part) != MatMulLayout.Of(gateParts[0]))
+            {
+                return null;
+            }
+        }
+        return new CudaLinear([LoadSegment(new PackedRows(gateParts, upParts))]);
     }
 
     public void Dispose()
@@ -38,30 +53,31 @@ internal sealed unsafe class LinearLoader(DevicePool pool, UploadRing ring, Cuda
         _staging = null;
     }
 
-    private CudaMatrix LoadSegment(WeightData[] parts)
+    private CudaMatrix LoadSegment(PackedRows rows)
     {
-        int columns = parts[0].Columns, rows = WeightRow.Count(parts), blocks = MatMulLayout.Blocks(rows);
-        MatMulLayout layout = MatMulLayout.Of(parts[0]);
+        WeightData first = rows.First;
+        int columns = first.Columns, blocks = MatMulLayout.Blocks(rows.Count);
+        MatMulLayout layout = MatMulLayout.Of(first);
         long blockBytes = layout.BlockBytes(columns);
         DevicePtr weights = pool.Take(blocks * blockBytes);
         float[] factors = new float[blocks * MatMulLayout.BlockRows];
         int together = (int)Math.Clamp(StagingBytes / blockBytes, 1, blocks);
         byte* staging = Staging((nuint)(together * blockBytes));
-        for (int first = 0; first < blocks; first += together)
+        for (int done = 0; done < blocks; done += together)
         {
-            int count = Math.Min(together, blocks - first), from = first;
+            int count = Math.Min(together, blocks - done), from = done;
             Parallel.For(0, count, i =>
             {
                 int row = (from + i) * MatMulLayout.BlockRows;
-                MatMulPacker.Pack(layout, parts, row, staging + i * blockBytes, factors.AsSpan(row, MatMulLayout.BlockRows));
+                MatMulPacker.Pack(layout, rows, row, staging + i * blockBytes, factors.AsSpan(row, MatMulLayout.BlockRows));
             });
             for (int i = 0; i < count; i++)
             {
-                ring.Upload(stream, weights + (first + i) * blockBytes, new ReadOnlySpan<byte>(staging + i * blockBytes, (int)blockBytes));
+                ring.Upload(stream, weights + (done + i) * blockBytes, new ReadOnlySpan<byte>(staging + i * blockBytes, (int)blockBytes));
             }
         }
         int splits = SplitCount.Choose(blocks, layout.Chunks(columns), stream.Context.Device.MultiprocessorCount);
-        return new CudaMatrix(layout, weights, rows, columns, splits, parts[0].Scales == 0 ? default : Upload(factors.AsSpan(0, rows)));
+        return new CudaMatrix(layout, weights, rows.Outputs, columns, splits, first.Scales == 0 ? default : Upload(factors), rows.IsGated);
     }
 
     private DevicePtr Upload(ReadOnlySpan<float> factors)

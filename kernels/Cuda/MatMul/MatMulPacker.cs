@@ -6,17 +6,19 @@ internal static unsafe class MatMulPacker
     /// <summary>Columns that the kernels take in one step, and the elements of their scale groups.</summary>
     private const int StepColumns = 32;
 
-    /// <param name="parts">Matrices of one layout, stacked by rows.</param>
-    /// <param name="first">First of the rows to pack.</param>
+    /// <param name="rows">All of one layout.</param>
+    /// <param name="first">First of those to pack.</param>
     /// <param name="block">Receives <see cref="MatMulLayout.BlockBytes"/> bytes; what no row and no column fills becomes zero.</param>
     /// <param name="factors">Receives what the rows' sums are to be multiplied by, where scales lie beside the elements.</param>
-    public static void Pack(MatMulLayout layout, ReadOnlySpan<WeightData> parts, int first, byte* block, Span<float> factors)
+    public static void Pack(MatMulLayout layout, PackedRows rows, int first, byte* block, Span<float> factors)
     {
-        int columns = parts[0].Columns, rows = Math.Min(MatMulLayout.BlockRows, WeightRow.Count(parts) - first);
-        new Span<byte>(block, checked((int)layout.BlockBytes(columns))).Clear();
-        for (int row = 0; row < rows; row++)
+        new Span<byte>(block, checked((int)layout.BlockBytes(rows.First.Columns))).Clear();
+        for (int row = 0; row < MatMulLayout.BlockRows; row++)
         {
-            WeightRow source = WeightRow.Of(parts, first + row);
+            if (rows[first + row] is not { } source)
+            {
+                continue;
+            }
             if (source.Data.Format.HasSeparateScales())
             {
                 factors[row] = ScaledPacker.PackRow(source, layout, row, block);

@@ -47,7 +47,7 @@ public sealed class MatMulKernelTests
         float[] factors = new float[Rows];
         fixed (byte* block = packed)
         {
-            MatMulPacker.Pack(layout, [weights.Data], 0, block, factors);
+            MatMulPacker.Pack(layout, new PackedRows([weights.Data]), 0, block, factors);
         }
         Random random = new(2);
         ushort[] values = [.. Enumerable.Range(0, tokens * Columns).Select(_ => BFloat16Values.FromFloat(random.NextSingle() - 0.5f))];
