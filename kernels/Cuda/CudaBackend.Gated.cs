@@ -7,12 +7,9 @@ public sealed partial class CudaBackend
     {
         Enter();
         Check.Gated(gateParts, upParts);
-        if (_linearLoader.LoadGated(gateParts, upParts) is { } interleaved)
-        {
-            _matMul.Prepare(interleaved);
-            return new CudaGatedLinear(interleaved, null);
-        }
-        return new CudaGatedLinear(null, LoadMatrix([.. gateParts, .. upParts]));
+        return _linear.LoadGated(gateParts, upParts) is { } interleaved
+            ? new CudaGatedLinear(interleaved, null)
+            : new CudaGatedLinear(null, _linear.Load([.. gateParts, .. upParts]));
     }
 
     public Tensor GatedLinear(Tensor x, Weight weight)
@@ -26,8 +23,7 @@ public sealed partial class CudaBackend
         Tensor y = _arena.Rent(x.Rows, interleaved.Rows, DType.BF16);
         if (x.Rows > 0)
         {
-            _matMul.Reserve(x.Rows, _runtime.Memory, _runtime.Stream);
-            _matMul.Run(_runtime.Stream, Rounded(x), interleaved, default, null, y);
+            _linear.RunGated(x, interleaved, y);
         }
         return y;
     }
@@ -37,7 +33,10 @@ public sealed partial class CudaBackend
         Check.Activation(gateUp, "gate|up", gateUp.Type);
         Check.That(gateUp.Columns % 2 == 0, $"gate|up has {gateUp.Columns} columns, an odd number");
         Tensor y = _arena.Rent(gateUp.Rows, gateUp.Columns / 2, gateUp.Type);
-        _rows.GatedActivation(gateUp, y);
+        if (!_linear.Quantizer.GatedActivation(gateUp, y))
+        {
+            _rows.GatedActivation(gateUp, y);
+        }
         return y;
     }
 }

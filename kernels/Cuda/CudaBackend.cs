@@ -16,8 +16,7 @@ public sealed partial class CudaBackend : IBackend
     private readonly StepArena _arena;
     private readonly StepInputs _inputs;
     private readonly RowOps _rows;
-    private readonly LinearLoader _linearLoader;
-    private readonly CudaMatMul _matMul;
+    private readonly LinearStep _linear;
     private readonly RopeAndStoreKv _rope;
     private readonly AttentionStep _attention;
     private readonly Sample _sample;
@@ -31,8 +30,7 @@ public sealed partial class CudaBackend : IBackend
         _arena = new StepArena(_runtime.AllocateChunk, Memory.DevicePool.Alignment);
         _rows = new RowOps(_runtime);
         _inputs = new StepInputs(_runtime, _rows);
-        _linearLoader = new LinearLoader(_runtime.Memory, _runtime.Uploads, _runtime.Stream);
-        _matMul = new CudaMatMul(_runtime.Module);
+        _linear = new LinearStep(_runtime, _rows, _arena);
         _rope = new RopeAndStoreKv(_runtime);
         _attention = new AttentionStep(_runtime);
         _sample = new Sample(_runtime.Stream, _runtime.Memory, _runtime.Kernel);
@@ -53,14 +51,14 @@ public sealed partial class CudaBackend : IBackend
     {
         Enter();
         Check.Matrix(parts);
-        return LoadMatrix(parts);
+        return _linear.Load(parts);
     }
 
     public Weight LoadEmbedding(WeightData table, bool alsoLinear)
     {
         Enter();
         Check.Table(table);
-        return new CudaEmbedding(_runtime, table, alsoLinear ? LoadMatrix([table]) : null);
+        return new CudaEmbedding(_runtime, table, alsoLinear ? _linear.Load([table]) : null);
     }
 
     public Weight LoadVector(ReadOnlySpan<WeightData> parts)
@@ -84,7 +82,7 @@ public sealed partial class CudaBackend : IBackend
     {
         Enter();
         _vocabularySize = vocabularySize;
-        _matMul.Reserve(maxTokens, _runtime.Memory, _runtime.Stream);
+        _linear.Reserve(maxTokens);
         _sample.Reserve(maxLogitsRows, vocabularySize);
         _arena.Reserve(4L * WidestResultsPerLayer * maxTokens * maxColumns, 4L * maxLogitsRows * vocabularySize);
     }
@@ -93,13 +91,18 @@ public sealed partial class CudaBackend : IBackend
     {
         Enter();
         _arena.ResetStep();
+        _linear.Quantizer.Forget();
         _inputs.Reset();
         _attention.Reset();
     }
 
     public Tensor Run(ForwardBatch batch, Func<Tensor> forward) => Graphs.Run(batch, forward);
 
-    public void BeginLayer() => _arena.BeginLayer();
+    public void BeginLayer()
+    {
+        _arena.BeginLayer();
+        _linear.Quantizer.Forget();
+    }
 
     public Tensor Embed(ForwardBatch batch, Weight table)
     {
@@ -115,13 +118,16 @@ public sealed partial class CudaBackend : IBackend
         Check.Activation(x, "x");
         CudaVector vector = CudaCheck.Vector(gain, x.Columns, "gain");
         Tensor y = _arena.Rent(x.Rows, x.Columns, DType.BF16);
-        _rows.RmsNorm(x, vector, epsilon, y);
+        if (!_linear.Quantizer.RmsNorm(x, vector, epsilon, y))
+        {
+            _rows.RmsNorm(x, vector, epsilon, y);
+        }
         return y;
     }
 
     public Tensor Linear(Tensor x, Weight weight, Weight? bias = null, Tensor? residual = null)
     {
-        CudaLinear matrix = CudaCheck.Matrix(weight);
+        StackedLinear matrix = CudaCheck.Matrix(weight);
         Check.Activation(x, x.Rows, matrix.Columns, "x", x.Type);
         CudaVector? vector = bias is null ? null : CudaCheck.Vector(bias, matrix.Rows, "bias");
         if (residual is { } addend)
@@ -133,8 +139,7 @@ public sealed partial class CudaBackend : IBackend
         Tensor y = _arena.Rent(x.Rows, matrix.Rows, isPrecise ? DType.F32 : DType.BF16);
         if (x.Rows > 0)
         {
-            _matMul.Reserve(x.Rows, _runtime.Memory, _runtime.Stream);
-            _matMul.Run(_runtime.Stream, Rounded(x), matrix, vector?.Values ?? default, residual, y);
+            _linear.Run(x, matrix, vector?.Values ?? default, residual, y);
         }
         return y;
     }
@@ -203,7 +208,7 @@ public sealed partial class CudaBackend : IBackend
         _arena.Dispose();
         _inputs.Dispose();
         _rows.Dispose();
-        _linearLoader.Dispose();
+        _linear.Dispose();
         _rope.Dispose();
         _attention.Dispose();
         _sample.Dispose();
@@ -218,24 +223,6 @@ public sealed partial class CudaBackend : IBackend
         _rope.Cover(batch);
     }
 
-    private CudaLinear LoadMatrix(ReadOnlySpan<WeightData> parts)
-    {
-        CudaLinear matrix = _linearLoader.Load(parts);
-        _matMul.Prepare(matrix);
-        return matrix;
-    }
-
     /// <summary>Whichever thread calls: the driver's calls act on the thread's current context.</summary>
     private void Enter() => _runtime.Context.SetCurrent();
-
-    private Tensor Rounded(Tensor x)
-    {
-        if (x.Type == DType.BF16)
-        {
-            return x;
-        }
-        Tensor rounded = _arena.Rent(x.Rows, x.Columns, DType.BF16);
-        _rows.RoundRows(x, rounded);
-        return rounded;
-    }
 }

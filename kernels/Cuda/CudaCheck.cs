@@ -20,6 +20,6 @@ internal static class CudaCheck
     public static CudaGatedLinear Gated(Weight weight) => weight as CudaGatedLinear
         ?? throw new ArgumentException("the weight was not loaded by LoadGatedLinear of this backend");
 
-    public static CudaLinear Matrix(Weight weight) => weight as CudaLinear ?? (weight as CudaEmbedding)?.Projection
+    public static StackedLinear Matrix(Weight weight) => weight as StackedLinear ?? (weight as CudaEmbedding)?.Projection
         ?? throw new ArgumentException("the weight was not loaded by LoadLinear of this backend, nor as a tied embedding");
 }

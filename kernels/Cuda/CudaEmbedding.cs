@@ -8,7 +8,7 @@ internal sealed unsafe class CudaEmbedding : Weight
 {
     private const int RowsPerUpload = 256;
 
-    public CudaEmbedding(CudaRuntime runtime, WeightData table, CudaLinear? projection)
+    public CudaEmbedding(CudaRuntime runtime, WeightData table, StackedLinear? projection)
         : base(table.Rows, table.Columns)
     {
         Projection = projection;
@@ -32,7 +32,7 @@ internal sealed unsafe class CudaEmbedding : Weight
         }
     }
 
-    public CudaLinear? Projection { get; }
+    public StackedLinear? Projection { get; }
 
     /// <summary>[Rows, Columns] BF16.</summary>
     public DevicePtr Table { get; }

@@ -15,9 +15,14 @@ public sealed class CompileGateTests
     /// <summary>Kernels, by the start of their name, and the tensor-core instructions that they must have on an architecture.</summary>
     private static readonly (string Kernel, GpuArchitecture Architecture, string Family)[] TensorKernels =
     [
-        ("matmul_", GpuArchitecture.Sm80, "HMMA"),
-        ("matmul_", GpuArchitecture.Sm89, "HMMA"),
-        ("matmul_", GpuArchitecture.Sm90a, "HMMA"),
+        .. from format in new[] { "bf16", "f16", "q", "int" }
+           from architecture in GpuArchitectures.All
+           select ($"matmul_{format}", architecture, "HMMA"),
+        ("matmul_s8", GpuArchitecture.Sm80, "IMMA"),
+        ("matmul_s8", GpuArchitecture.Sm89, "IMMA"),
+        ("matmul_s8", GpuArchitecture.Sm90a, "IGMMA"),
+        ("matmul_e4m3", GpuArchitecture.Sm89, "QMMA"),
+        ("matmul_e4m3", GpuArchitecture.Sm90a, "QGMMA"),
         ("paged_attention", GpuArchitecture.Sm80, "HMMA"),
         ("paged_attention", GpuArchitecture.Sm89, "HMMA"),
         ("paged_attention", GpuArchitecture.Sm90a, "HMMA"),
