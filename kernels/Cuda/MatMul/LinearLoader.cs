@@ -9,11 +9,7 @@ namespace LlamaServe.Kernels.Cuda;
 /// <param name="ring">Sends them, in the order of <paramref name="stream"/>.</param>
 internal sealed unsafe class LinearLoader(DevicePool pool, UploadRing ring, CudaStream stream) : IDisposable
 {
-    /// <summary>What is packed at a time, if a block of rows is not larger.</summary>
-    private const long StagingBytes = 32 << 20;
-
-    private void* _staging;
-    private nuint _stagingBytes;
+    private readonly PackedUpload _upload = new(ring, stream);
 
     /// <param name="parts">At least one; equal column counts. Their memory is free again on return.</param>
     /// <exception cref="CudaUnavailableException">The device has too little memory.</exception>
@@ -47,11 +43,7 @@ internal sealed unsafe class LinearLoader(DevicePool pool, UploadRing ring, Cuda
         return new CudaLinear([LoadSegment(new PackedRows(gateParts, upParts))]);
     }
 
-    public void Dispose()
-    {
-        NativeMemory.Free(_staging);
-        _staging = null;
-    }
+    public void Dispose() => _upload.Dispose();
 
     private CudaMatrix LoadSegment(PackedRows rows)
     {
@@ -61,21 +53,11 @@ internal sealed unsafe class LinearLoader(DevicePool pool, UploadRing ring, Cuda
         long blockBytes = layout.BlockBytes(columns);
         DevicePtr weights = pool.Take(blocks * blockBytes);
         float[] factors = new float[blocks * MatMulLayout.BlockRows];
-        int together = (int)Math.Clamp(StagingBytes / blockBytes, 1, blocks);
-        byte* staging = Staging((nuint)(together * blockBytes));
-        for (int done = 0; done < blocks; done += together)
+        _upload.Run(weights, blocks, blockBytes, (block, to) =>
         {
-            int count = Math.Min(together, blocks - done), from = done;
-            Parallel.For(0, count, i =>
-            {
-                int row = (from + i) * MatMulLayout.BlockRows;
-                MatMulPacker.Pack(layout, rows, row, staging + i * blockBytes, factors.AsSpan(row, MatMulLayout.BlockRows));
-            });
-            for (int i = 0; i < count; i++)
-            {
-                ring.Upload(stream, weights + (done + i) * blockBytes, new ReadOnlySpan<byte>(staging + i * blockBytes, (int)blockBytes));
-            }
-        }
+            int row = block * MatMulLayout.BlockRows;
+            MatMulPacker.Pack(layout, rows, row, to, factors.AsSpan(row, MatMulLayout.BlockRows));
+        });
         int splits = SplitCount.Choose(blocks, layout.Chunks(columns), stream.Context.Device.MultiprocessorCount);
         return new CudaMatrix(layout, weights, rows.Outputs, columns, splits, first.Scales == 0 ? default : Upload(factors), rows.IsGated);
     }
@@ -86,15 +68,5 @@ internal sealed unsafe class LinearLoader(DevicePool pool, UploadRing ring, Cuda
         DevicePtr memory = pool.Take(bytes.Length);
         ring.Upload(stream, memory, bytes);
         return memory;
-    }
-
-    private byte* Staging(nuint bytes)
-    {
-        if (bytes > _stagingBytes)
-        {
-            _staging = NativeMemory.Realloc(_staging, bytes);
-            _stagingBytes = bytes;
-        }
-        return (byte*)_staging;
     }
 }

@@ -9,7 +9,6 @@ internal sealed class LinearStep : IDisposable
     private readonly CudaRuntime _runtime;
     private readonly RowOps _rows;
     private readonly StepArena _arena;
-    private readonly PackedUpload _upload;
     private readonly LinearLoader _loader;
     private readonly TiledLoader _tiledLoader;
     private readonly CudaMatMul _matMul;
@@ -21,9 +20,8 @@ internal sealed class LinearStep : IDisposable
         _rows = rows;
         _arena = arena;
         GpuArchitecture architecture = GpuArchitectures.Of(runtime.Device);
-        _upload = new PackedUpload(runtime.Uploads, runtime.Stream);
         _loader = new LinearLoader(runtime.Memory, runtime.Uploads, runtime.Stream);
-        _tiledLoader = new TiledLoader(runtime.Memory, runtime.Uploads, runtime.Stream, _upload, architecture);
+        _tiledLoader = new TiledLoader(runtime.Memory, runtime.Uploads, runtime.Stream, architecture);
         _matMul = new CudaMatMul(runtime.Module);
         _tiledMatMul = new TiledMatMul(runtime.Module, architecture, runtime.Device.MultiprocessorCount);
         Quantizer = new ActivationQuantizer(arena, runtime.Stream, runtime.Kernel);
@@ -113,7 +111,7 @@ internal sealed class LinearStep : IDisposable
     public void Dispose()
     {
         _loader.Dispose();
-        _upload.Dispose();
+        _tiledLoader.Dispose();
     }
 
     private CudaLinear LoadLinear(ReadOnlySpan<WeightData> parts)

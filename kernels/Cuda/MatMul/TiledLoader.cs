@@ -7,10 +7,11 @@ namespace LlamaServe.Kernels.Cuda;
 
 /// <summary>Packs W8A8 matrices into the tiles of tiled_matmul.cuh on the device.</summary>
 /// <param name="architecture">Decides which kernels will read them, and with it the splits.</param>
-internal sealed unsafe class TiledLoader(
-    DevicePool pool, UploadRing ring, CudaStream stream, PackedUpload upload, GpuArchitecture architecture)
+internal sealed unsafe class TiledLoader(DevicePool pool, UploadRing ring, CudaStream stream, GpuArchitecture architecture) : IDisposable
 {
     private const int PartBytes = 16;
+
+    private readonly PackedUpload _upload = new(ring, stream);
 
     /// <summary>The format of a part on this device, or null where it is not tiled.</summary>
     /// <exception cref="ArgumentException">The device has no kernels for it.</exception>
@@ -25,7 +26,7 @@ internal sealed unsafe class TiledLoader(
         int blocks = TiledFormat.Blocks(rows.Length);
         long blockBytes = (long)chunks * TiledFormat.BlockBytes;
         DevicePtr weights = pool.Take(blocks * blockBytes), scales = pool.Take(sizeof(float) * (long)rows.Length);
-        upload.Run(weights, blocks, blockBytes, (block, to) =>
+        _upload.Run(weights, blocks, blockBytes, (block, to) =>
         {
             int row = Math.Min(block * TiledFormat.BlockRows, rows.Length);
             PackBlock(rows.AsSpan(row, Math.Min(TiledFormat.BlockRows, rows.Length - row)), rowBytes, chunks, to);
@@ -36,6 +37,8 @@ internal sealed unsafe class TiledLoader(
         int splits = SplitCount.Choose(apart, chunks, stream.Context.Device.MultiprocessorCount);
         return new TiledMatrix(format, weights, scales, rows.Length, columns, splits);
     }
+
+    public void Dispose() => _upload.Dispose();
 
     /// <summary>Up to 64 rows as [chunk][row][128 bytes], the sixteen-byte parts of row r permuted by r &amp; 7; zeros elsewhere.</summary>
     internal static void PackBlock(ReadOnlySpan<nint> rows, int rowBytes, int chunks, byte* block)

@@ -145,12 +145,12 @@ internal sealed unsafe class TiledProduct : IDisposable
     private TiledMatrix Load(WeightFormat format, int columns)
     {
         using UploadRing ring = new(_context, chunkBytes: 64 << 10);
-        using PackedUpload upload = new(ring, _stream);
+        using TiledLoader loader = new(_pool, ring, _stream, _architecture);
         fixed (byte* elements = _elements)
         fixed (float* scales = _scales)
         {
             WeightData data = new("weights", format, _scales.Length, columns, (nint)elements) { Scales = (nint)scales };
-            return new TiledLoader(_pool, ring, _stream, upload, _architecture).Load([data]);
+            return loader.Load([data]);
         }
     }
 
