@@ -10,6 +10,8 @@
 // filling 48 KB, so 1024 as well if fills take the reads' port. Filling takes 47 bytes a cycle from L2. Between tiles the warpgroups
 // write 128 KB of F32, about 3000 cycles that no product overlaps: 4 % at K = 8192 in INT8. Predicted: 75 to 80 % of the peak, as
 // kernels of this shape without clusters reach elsewhere: 1500 TOPS of INT8 on an H200. Few tokens: the weights once through memory.
+// FP8 keeps two sets of sums, so its widest tile has 192 tokens: 768 cycles of products a chunk and 832 of shared memory, counted as
+// above; its additions take 192 of 768 issue slots while the other warpgroup's products run. Predicted: some 70 % of the peak.
 //
 // Sums: INT8 exact. BF16 in the tensor core's F32, k ascending, one run a split. FP8 keeps fewer bits than F32 while it sums, so each
 // chunk's sum is added to one in F32. A token's bits do not depend on the other columns of its product; that they are the same for all
