@@ -11,6 +11,7 @@ using LlamaServe.Bench.Peers;
 using LlamaServe.Bench.Products;
 using LlamaServe.Bench.Report;
 using LlamaServe.Bench.Serving;
+using LlamaServe.Bench.Simulation;
 using LlamaServe.Bench.Training;
 using LlamaServe.Kernels.Cuda.Compilation;
 using LlamaServe.Kernels.Cuda.Driver;
@@ -33,6 +34,7 @@ RootCommand root = new("LlamaServe's measurements and the training of its bundle
     PeersCommand.Create(),
     ReportCommand.Create(),
     ServeCommand.Create(),
+    SimulateCommand.Create(),
     StartCommand.Create(),
     SweepCommand.Create(),
     TrainCommand.Create(),

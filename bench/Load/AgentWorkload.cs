@@ -10,10 +10,11 @@ namespace LlamaServe.Bench.Load;
 /// <param name="Output">Tokens of an answer.</param>
 internal sealed record AgentWorkload(int System, int Turns, LengthDistribution Input, LengthDistribution Output)
 {
-    public Conversation[] Make(int count, TokenSource ids, Random random)
+    /// <summary>Makes them one at a time, as they are asked for.</summary>
+    public IEnumerable<Conversation> Make(int count, TokenSource ids, Random random)
     {
         int[] system = ids.Draw(System);
-        return [.. Enumerable.Range(0, count).Select(_ => new Conversation([.. Enumerable.Range(0, Turns).Select(Next)]))];
+        return Enumerable.Range(0, count).Select(_ => new Conversation([.. Enumerable.Range(0, Turns).Select(Next)]));
 
         Turn Next(int turn) => new(
             turn == 0 ? [.. system, .. ids.Draw(Input.Draw(random))] : ids.Draw(Input.Draw(random)), Output.Draw(random));

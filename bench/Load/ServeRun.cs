@@ -21,11 +21,11 @@ internal static class ServeRun
         (int first, int end) = await IdsAsync(client, tokenizer, cancellationToken);
         TokenSource ids = new(first, end, options.IdSeed);
         Random random = new(options.Seed);
-        Conversation[] conversations = Make(options, tokenizer, ids, random);
+        Conversation[] conversations = [.. Make(options, tokenizer, ids, random)];
         double[] arrivals = ArrivalTimes.Draw(conversations.Length, options.Rate, options.Burstiness, random);
         if (options.WarmUp > 0)
         {
-            Conversation[] others = new SyntheticWorkload(new(32, 32), new(16, 16), 0).Make(options.WarmUp, new TokenSource(first, end, ~options.IdSeed), random);
+            Conversation[] others = [.. new SyntheticWorkload(new(32, 32), new(16, 16), 0).Make(options.WarmUp, new TokenSource(first, end, ~options.IdSeed), random)];
             await new LoadGenerator(client, options.MaxConcurrency, tokenizer).RunAsync(others, new double[others.Length], cancellationToken);
         }
 
@@ -96,7 +96,7 @@ internal static class ServeRun
         return (Math.Min(FirstOrdinaryId, end / 2), end);
     }
 
-    private static Conversation[] Make(ServeOptions options, Tokenizer? tokenizer, TokenSource ids, Random random) => options.Workload switch
+    private static IEnumerable<Conversation> Make(ServeOptions options, Tokenizer? tokenizer, TokenSource ids, Random random) => options.Workload switch
     {
         "sharegpt" => ShareGptWorkload.Read(options.File!, options.Conversations, tokenizer!, random),
         "agents" => new AgentWorkload(options.SystemTokens, options.Turns, options.Input, options.Output).Make(options.Conversations, ids, random),

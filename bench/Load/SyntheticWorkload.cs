@@ -6,10 +6,11 @@ namespace LlamaServe.Bench.Load;
 /// <param name="SharedPrefix">The part of every prompt, 0 to 1, that is common to all.</param>
 internal sealed record SyntheticWorkload(LengthDistribution Input, LengthDistribution Output, double SharedPrefix)
 {
-    public Conversation[] Make(int count, TokenSource ids, Random random)
+    /// <summary>Makes them one at a time, as they are asked for.</summary>
+    public IEnumerable<Conversation> Make(int count, TokenSource ids, Random random)
     {
         int[] prefix = ids.Draw((int)(SharedPrefix * Input.High));
-        return [.. Enumerable.Range(0, count).Select(_ => new Conversation([Request()]))];
+        return Enumerable.Range(0, count).Select(_ => new Conversation([Request()]));
 
         Turn Request()
         {

@@ -7,7 +7,7 @@ internal sealed class WorkloadTests
     [Test]
     public void Synthetic_prompts_share_their_prefix_and_nothing_else()
     {
-        Conversation[] made = new SyntheticWorkload(new(100, 200), new(5, 9), 0.5).Make(50, new TokenSource(10, 5000, 1), new Random(1));
+        Conversation[] made = [.. new SyntheticWorkload(new(100, 200), new(5, 9), 0.5).Make(50, new TokenSource(10, 5000, 1), new Random(1))];
 
         foreach (Conversation conversation in made)
         {
@@ -28,14 +28,14 @@ internal sealed class WorkloadTests
         Assert.That(again.Select(Flat), Is.EqualTo(once.Select(Flat)));
         Assert.That(other.Select(Flat), Is.Not.EqualTo(once.Select(Flat)));
 
-        static Conversation[] Make(int seed) => new AgentWorkload(32, 3, new(4, 8), new(2, 3)).Make(5, new TokenSource(10, 5000, seed), new Random(seed));
+        static Conversation[] Make(int seed) => [.. new AgentWorkload(32, 3, new(4, 8), new(2, 3)).Make(5, new TokenSource(10, 5000, seed), new Random(seed))];
         static int[] Flat(Conversation conversation) => [.. conversation.Turns.SelectMany(turn => turn.Input)];
     }
 
     [Test]
     public void Agents_begin_with_the_system_prompt_and_add_a_little_each_turn()
     {
-        Conversation[] made = new AgentWorkload(64, 4, new(10, 20), new(5, 5)).Make(3, new TokenSource(10, 5000, 1), new Random(1));
+        Conversation[] made = [.. new AgentWorkload(64, 4, new(10, 20), new(5, 5)).Make(3, new TokenSource(10, 5000, 1), new Random(1))];
 
         foreach (Conversation conversation in made)
         {
