@@ -18,7 +18,6 @@ internal sealed class EngineLoop
     private readonly LoopContext _context;
     private readonly Func<IModelRunner> _createRunner;
     private readonly LoopSupervisor _supervisor;
-    private readonly StepPlan _plan;
     private readonly LiveRequests _live = new();
     private readonly StepWatch _watch = new();
     private readonly StepMeter _meter;
@@ -30,6 +29,7 @@ internal sealed class EngineLoop
     private IdleClock _idle = null!;
     private Intake _intake = null!;
     private long _checkedAt;
+    private bool _isIdle = true;
 
     /// <param name="adopted">Requests of a former life.</param>
     public EngineLoop(LoopContext context, Func<IModelRunner> createRunner, LoopSupervisor supervisor, ActiveRequest[] adopted)
@@ -38,7 +38,6 @@ internal sealed class EngineLoop
         _createRunner = createRunner;
         _supervisor = supervisor;
         _adopted = adopted;
-        _plan = new StepPlan(context.Options.MaxSequences);
         _meter = new StepMeter(context);
         _output = new OutputStage(context, _live, null);
     }
@@ -50,9 +49,12 @@ internal sealed class EngineLoop
     public (ActiveRequest[] All, HashSet<ActiveRequest> InStep) Leftovers()
     {
         var inStep = new HashSet<ActiveRequest>();
-        foreach (StepSlice slice in _plan.Slices)
+        foreach (StepPlan plan in _executor.Plans)
         {
-            inStep.Add(((Sample)slice.Sequence.Owner!).Request);
+            foreach (StepSlice slice in plan.Slices)
+            {
+                inStep.Add(((Sample)slice.Sequence.Owner!).Request);
+            }
         }
         return ([.. _live.ToArray().Union(_adopted.Where(r => r.Live > 0))], inStep);
     }
@@ -132,19 +134,17 @@ internal sealed class EngineLoop
         while (TakeIn())
         {
             _meter.Begin();
-            _scheduler.Schedule(_plan, Now);
-            if (_plan.IsEmpty)
-            {
-                _meter.Count(_scheduler, _live);
-                CheckIntegrity();
-                continue;
-            }
-            if (!_executor.TryRun(_plan))
+            StepPlan plan = _executor.Next;
+            _scheduler.Schedule(plan, Now);
+            plan.Started = _meter.Started;
+            _isIdle = plan.IsEmpty && !_executor.IsBusy;
+            StepPlan? done = null;
+            if (!_isIdle && !_executor.TryStep(out done))
             {
                 return false;
             }
             _output.Publish(Now);
-            _meter.End(_plan, _scheduler, _live);
+            _meter.End(done, _scheduler, _live);
             CheckIntegrity();
         }
         Close("The server is shutting down.");
@@ -159,7 +159,8 @@ internal sealed class EngineLoop
         var blocks = new KvCacheManager(capacity.Blocks, options.BlockSize, options.PrefixCaching, _context.Hasher);
         _scheduler = new Scheduler(_context.SchedulerOptions(), blocks, _context.Costs, _context.Counters);
         _output = new OutputStage(_context, _live, _scheduler);
-        var committer = new StepCommitter(_context, _scheduler, _output);
+        var progress = new StepProgress(blocks);
+        var committer = new StepCommitter(_context, _scheduler, progress, _output);
         _executor = new StepExecutor(_context, _runner, _watch, _meter, committer, _output);
         _idle = new IdleClock(_context);
         _meter.Blocks = blocks;
@@ -177,7 +178,7 @@ internal sealed class EngineLoop
     /// <summary>Takes in what has come; without work it blocks until something does. False to stop.</summary>
     private bool TakeIn()
     {
-        if (_plan.IsEmpty)
+        if (_isIdle)
         {
             _idle.WaitForCommand(_live);
         }
@@ -188,7 +189,7 @@ internal sealed class EngineLoop
 
     private void CheckIntegrity()
     {
-        if (_context.ChecksEachStep || (_plan.IsEmpty && _context.Time.GetElapsedTime(_checkedAt) > IdleCheckInterval))
+        if (_context.ChecksEachStep || (_isIdle && _context.Time.GetElapsedTime(_checkedAt) > IdleCheckInterval))
         {
             _scheduler.CheckIntegrity();
             _checkedAt = Now;

@@ -39,6 +39,7 @@ internal sealed class Intake(LoopContext context, IModelRunner runner, LiveReque
         {
             sample.Sequence.Status = SequenceStatus.Idle;
             sample.Sequence.ClearBlocks();
+            DropWorkUnderWay(sample);
             sample.Sequence.LeaveBuffers();
         }
         long slots = (long)runner.Capacity.Blocks * context.Options.BlockSize;
@@ -57,6 +58,19 @@ internal sealed class Intake(LoopContext context, IModelRunner runner, LiveReque
     }
 
     private long Now => context.Time.GetTimestamp();
+
+    /// <summary>Tokens and scores that the former life's last steps did not bring.</summary>
+    private static void DropWorkUnderWay(Sample sample)
+    {
+        while (sample.Sequence.PendingCount > 0)
+        {
+            sample.Sequence.DropPending();
+        }
+        if (sample.Index == 0)
+        {
+            sample.Sequence.ScoredCount = Math.Max(0, (sample.Request.PromptLogProbs?.Count ?? 0) - 1);
+        }
+    }
 
     private void Apply(EngineCommand command)
     {

@@ -6,19 +6,24 @@ using LlamaServe.Kernels;
 namespace LlamaServe.Engine;
 
 /// <summary>Turns a computed step into the sequences' next state: scores, tokens, text, ends, further samples.</summary>
-internal sealed class StepCommitter(LoopContext context, Scheduler scheduler, OutputStage output)
+internal sealed class StepCommitter(LoopContext context, Scheduler scheduler, StepProgress progress, OutputStage output)
 {
     /// <param name="results">A row for each wanted row of logits, in the plan's order.</param>
-    /// <param name="started">When the step began.</param>
-    public void Commit(StepPlan plan, SamplingBatch results, long started, long now)
+    public void Commit(StepPlan plan, SamplingBatch results, long now)
     {
-        scheduler.Commit(plan);
+        progress.Commit(plan);
         context.Counters.PrefillTokens += plan.PrefillTokens;
         int row = 0;
         foreach (ref readonly StepSlice slice in plan.Slices)
         {
             var sample = (Sample)slice.Sequence.Owner!;
-            MarkScheduled(sample.Request, started);
+            if (sample.IsFinished)
+            {
+                // It ended while the step was under way: what the step brings is surplus.
+                row += slice.LogitsCount;
+                continue;
+            }
+            MarkScheduled(sample.Request, plan.Started);
             int last = row + slice.LogitsCount - (slice.Samples ? 1 : 0);
             for (int position = slice.Start + slice.LogitsFrom; row < last; row++, position++)
             {
@@ -63,7 +68,7 @@ internal sealed class StepCommitter(LoopContext context, Scheduler scheduler, Ou
             output.Finish(sample, new GeneratedToken(sample.Index, -1, "", Finish: new SampleFinish(FinishReason.Error)), now);
             return;
         }
-        sample.Sequence.Append(token);
+        sample.Sequence.Resolve(token);
         MarkToken(request, now);
         float logProb = request.Request.LogProbs is null ? float.NaN : results.LogProbs[row];
         TokenLogProb[]? top = request.Request.LogProbs is int count ? Top(results, row, count) : null;
@@ -109,8 +114,8 @@ internal sealed class StepCommitter(LoopContext context, Scheduler scheduler, Ou
         ActiveRequest request = sample.Request;
         Sequence sequence = sample.Sequence;
         bool isEnd = request.EndIds.AsSpan().Contains(token);
-        bool canStop = sequence.OutputCount >= request.Request.MinTokens;
-        bool isLast = isEnd || sequence.KnownCount == sequence.Spec.MaxLength;
+        bool canStop = sequence.OutputCount - sequence.PendingCount >= request.Request.MinTokens;
+        bool isLast = isEnd || sequence.KnownCount - sequence.PendingCount == sequence.Spec.MaxLength;
         string text = "";
         if (sample.Text is SampleText decoded)
         {

@@ -28,7 +28,23 @@ internal sealed class StepMeter(LoopContext context)
     /// <summary>Adds a stay in the model that began at <paramref name="started"/>.</summary>
     public void AddExecution(long started) => _execution += context.Time.GetElapsedTime(started);
 
-    public void End(StepPlan plan, Scheduler scheduler, LiveRequests live)
+    /// <param name="done">The plan whose step was finished; null for none.</param>
+    public void End(StepPlan? done, Scheduler scheduler, LiveRequests live)
+    {
+        if (done is not null)
+        {
+            Observe(done);
+        }
+        EngineCounters counters = context.Counters;
+        counters.Waiting = scheduler.WaitingCount;
+        counters.Running = scheduler.Running.Count;
+        counters.Paused = live.Paused.Count;
+        counters.KvBlocks = Blocks!.BlockCount;
+        counters.KvBlocksUsed = Blocks.UsedBlocks;
+    }
+
+    /// <summary>Takes the time since <see cref="Begin"/> for the step's: where steps overlap, it is the time from end to end.</summary>
+    private void Observe(StepPlan plan)
     {
         TimeSpan step = context.Time.GetElapsedTime(Started);
         Steps++;
@@ -41,18 +57,6 @@ internal sealed class StepMeter(LoopContext context)
         counters.LastStep = step;
         counters.LastHost = step - _execution;
         context.Metrics.Step(step, counters.LastHost);
-        Count(scheduler, live);
         _gcPauses.Observe();
-    }
-
-    /// <summary>Counts who waits and who runs.</summary>
-    public void Count(Scheduler scheduler, LiveRequests live)
-    {
-        EngineCounters counters = context.Counters;
-        counters.Waiting = scheduler.WaitingCount;
-        counters.Running = scheduler.Running.Count;
-        counters.Paused = live.Paused.Count;
-        counters.KvBlocks = Blocks!.BlockCount;
-        counters.KvBlocksUsed = Blocks.UsedBlocks;
     }
 }

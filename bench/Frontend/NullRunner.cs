@@ -19,7 +19,7 @@ internal sealed class NullRunner(Tokenizer tokenizer, int contextLength, int max
 
     public RunnerCapacity Capacity { get; } = new(tokenizer.VocabularySize, contextLength, KvTokens / BlockSize, []);
 
-    public SamplingBatch Execute(StepPlan plan)
+    public void Submit(StepPlan plan)
     {
         plan.Copies.Clear();
         SamplingRows.Fill(plan, _results);
@@ -30,9 +30,9 @@ internal sealed class NullRunner(Tokenizer tokenizer, int contextLength, int max
             int known = _results.Rows[row].Tokens.Length;
             ids[row] = 256 + (known * 31) % (tokenizer.VocabularySize - 256);
         }
-
-        return _results;
     }
+
+    public SamplingBatch Complete() => _results;
 
     public ITextDecoder CreateTextDecoder() => new TokenTextDecoder(tokenizer);
 

@@ -21,6 +21,7 @@ public class SchedulerBenchmarks
 
     private readonly BlockHasher _hasher = new();
     private Scheduler _scheduler = null!;
+    private StepProgress _progress = null!;
     private StepPlan _plan = null!;
     private long _now;
 
@@ -34,6 +35,7 @@ public class SchedulerBenchmarks
     {
         int blocksPerSequence = MostTokens / BlockSize + 2;
         KvCacheManager blocks = new(Sequences * blocksPerSequence, BlockSize, prefixCaching: true, _hasher);
+        _progress = new StepProgress(blocks);
         _plan = new StepPlan(Sequences);
         _scheduler = new Scheduler(new SchedulerOptions(TokenBudget: 512, Sequences), blocks, new StepCostModel(), new EngineCounters());
         Random random = new(1);
@@ -55,12 +57,13 @@ public class SchedulerBenchmarks
     public int DecodeStep()
     {
         _scheduler.Schedule(_plan, _now++);
-        _scheduler.Commit(_plan);
+        StepProgress.Advance(_plan);
+        _progress.Commit(_plan);
         foreach (ref readonly StepSlice slice in _plan.Slices)
         {
             if (slice.Samples)
             {
-                slice.Sequence.Append(slice.Start & 0xFFF);
+                slice.Sequence.Resolve(slice.Start & 0xFFF);
             }
         }
 

@@ -10,12 +10,21 @@ internal interface IModelRunner : IDisposable
     RunnerCapacity Capacity { get; }
 
     /// <summary>
-    /// Makes the plan's copies, which leave the plan once made, computes its tokens and chooses a token for each row of
-    /// logits: slices in order, within a slice by position. Prompt positions are scored, a slice's last known token is
-    /// sampled.
+    /// Whether a second step can be submitted while the first is under way. Its sequences' pending tokens, ~row, are those that
+    /// the first chooses.
     /// </summary>
-    /// <returns>One row for each wanted row of logits; valid until the next call.</returns>
-    SamplingBatch Execute(StepPlan plan);
+    bool Overlaps => false;
+
+    /// <summary>
+    /// Starts a step: makes the plan's copies, which leave the plan once made, computes its tokens and chooses a token for each
+    /// row of logits: slices in order, within a slice by position. Prompt positions are scored, a slice's last known token is
+    /// sampled. Nothing is under way when it throws.
+    /// </summary>
+    void Submit(StepPlan plan);
+
+    /// <summary>Waits for the oldest step under way, which is over even when this throws.</summary>
+    /// <returns>One row for each wanted row of logits; valid until another step is submitted.</returns>
+    SamplingBatch Complete();
 
     /// <summary>A decoder for one sample's text.</summary>
     ITextDecoder CreateTextDecoder();

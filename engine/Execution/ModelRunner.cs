@@ -45,7 +45,7 @@ internal sealed class ModelRunner : IModelRunner
 
     public RunnerCapacity Capacity { get; }
 
-    public SamplingBatch Execute(StepPlan plan)
+    public void Submit(StepPlan plan)
     {
         _backend.ResetStep();
         _backend.CopyBlocks(_cache, CollectionsMarshal.AsSpan(plan.Copies));
@@ -57,8 +57,9 @@ internal sealed class ModelRunner : IModelRunner
         {
             _backend.Sample(logits, _sampling);
         }
-        return _sampling;
     }
+
+    public SamplingBatch Complete() => _sampling;
 
     public ITextDecoder CreateTextDecoder() => new TokenTextDecoder(_model.Tokenizer);
 

@@ -112,14 +112,14 @@ internal sealed class KvCacheManager
         return true;
     }
 
-    /// <summary>Offers the blocks that are full now to the prefix cache.</summary>
-    public void Commit(Sequence sequence)
+    /// <summary>Offers the blocks that the first <paramref name="computed"/> tokens fill to the prefix cache; none of those may be pending.</summary>
+    public void Commit(Sequence sequence, int computed)
     {
         if (_cache is null)
         {
             return;
         }
-        for (int full = sequence.ComputedCount >> _shift; sequence.OfferedBlocks < full; sequence.OfferedBlocks++)
+        for (int full = computed >> _shift; sequence.OfferedBlocks < full; sequence.OfferedBlocks++)
         {
             int index = sequence.OfferedBlocks;
             _cache.Add(sequence.BlockTable[index], sequence.Hash(index, BlockSize, _hasher));

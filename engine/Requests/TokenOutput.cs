@@ -17,11 +17,11 @@ internal sealed class TokenOutput : ChannelReader<GeneratedToken>
     private int _isWaiting;
 
     /// <param name="buffer">Tokens that may wait.</param>
-    /// <param name="samples">Samples of the request: each may add a last message to a full buffer.</param>
+    /// <param name="samples">Samples of the request: each may add a token of a step under way and a last message to a full buffer.</param>
     /// <param name="resume">Called by a reader when a waiting writer has room again.</param>
     public TokenOutput(int buffer, int samples, Action resume)
     {
-        _capacity = buffer + 2 * samples;
+        _capacity = buffer + 3 * samples;
         _resume = resume;
         _channel = Channel.CreateBounded<GeneratedToken>(new BoundedChannelOptions(_capacity) { SingleWriter = true });
     }
@@ -53,8 +53,8 @@ internal sealed class TokenOutput : ChannelReader<GeneratedToken>
         return true;
     }
 
-    /// <summary>Whether a step may add a token for each of <paramref name="samples"/> and still leave room for their ends.</summary>
-    public bool HasRoom(int samples) => Room >= 2 * samples;
+    /// <summary>Whether two steps, one of them under way, may add a token for each of <paramref name="samples"/> and leave room for their ends.</summary>
+    public bool HasRoom(int samples) => Room >= 3 * samples;
 
     /// <summary>Asks to be called back once there is room; false when there is by now.</summary>
     public bool TryWaitForRoom(int samples)

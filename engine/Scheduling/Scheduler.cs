@@ -100,25 +100,6 @@ internal sealed class Scheduler(SchedulerOptions options, KvCacheManager blocks,
         }
     }
 
-    /// <summary>Counts the plan's tokens as computed. Sampled tokens are appended by the caller, afterwards.</summary>
-    public void Commit(StepPlan plan)
-    {
-        foreach (ref readonly StepSlice slice in plan.Slices)
-        {
-            Sequence sequence = slice.Sequence;
-            sequence.ComputedCount = slice.Start + slice.Count;
-            blocks.Commit(sequence);
-            if (sequence.IsScoring)
-            {
-                sequence.ScoredCount = Math.Min(sequence.ComputedCount, sequence.PromptLength - 1);
-            }
-            if (slice.Samples)
-            {
-                sequence.Account!.ChargeOutput(sequence);
-            }
-        }
-    }
-
     /// <exception cref="InvalidOperationException">Blocks, tables or order are inconsistent.</exception>
     public void CheckIntegrity()
     {
@@ -130,6 +111,10 @@ internal sealed class Scheduler(SchedulerOptions options, KvCacheManager blocks,
     /// <param name="isReserved">Whether its one token was set aside before the prefill budget.</param>
     private void Continue(Sequence sequence, StepPlan plan, long now, bool isReserved)
     {
+        if (sequence.PendingCount > 0 && sequence.KnownCount == sequence.Spec.MaxLength)
+        {
+            return;
+        }
         int count = isReserved ? 1 : Math.Min(sequence.Outstanding, _left.Tokens);
         int logitsFrom = count;
         if (sequence.IsScoring)

@@ -75,7 +75,7 @@ internal sealed class Sequence
 
     public int PromptLength { get; }
 
-    /// <summary>Prompt and output tokens.</summary>
+    /// <summary>Prompt and output tokens, pending ones included.</summary>
     public int KnownCount { get; private set; }
 
     /// <summary>Tokens whose keys and values are in the blocks.</summary>
@@ -89,7 +89,13 @@ internal sealed class Sequence
     /// <summary>Leading blocks that were offered to the prefix cache or came from it.</summary>
     public int OfferedBlocks { get; set; }
 
-    /// <summary>Output tokens so far.</summary>
+    /// <summary>
+    /// Last tokens that steps under way will bring. The device has them before the host; in <see cref="Tokens"/> each is ~row, its
+    /// row in its step's results.
+    /// </summary>
+    public int PendingCount { get; private set; }
+
+    /// <summary>Output tokens so far, pending ones included.</summary>
     public int OutputCount => KnownCount - PromptLength;
 
     public int Outstanding => KnownCount - ComputedCount;
@@ -129,6 +135,23 @@ internal sealed class Sequence
             Grow(ref _tokens, Grown(KnownCount + 1, Spec.MaxLength), _buffers?.Tokens);
         }
         _tokens[KnownCount++] = token;
+    }
+
+    /// <summary>Appends the token that a step under way chooses for a row of its results.</summary>
+    public void AppendPending(int row)
+    {
+        Append(~row);
+        PendingCount++;
+    }
+
+    /// <summary>The oldest pending token has come.</summary>
+    public void Resolve(int token) => _tokens[KnownCount - PendingCount--] = token;
+
+    /// <summary>The newest pending token will not come.</summary>
+    public void DropPending()
+    {
+        KnownCount--;
+        PendingCount--;
     }
 
     /// <summary>Makes buffers large enough that the next steps allocate nothing.</summary>

@@ -10,14 +10,22 @@ internal readonly record struct StepSlice(Sequence Sequence, int Start, int Coun
 {
     public int LogitsCount => Count - LogitsFrom;
 
+    private readonly int _preemptions = Sequence.Preemptions;
+
     /// <summary>Whether the step brings the sequence's next token.</summary>
-    public bool Samples => Start + Count == Sequence.KnownCount;
+    public bool Samples { get; } = Start + Count == Sequence.KnownCount;
+
+    /// <summary>Whether the sequence still has the blocks that the step writes to: it neither ended since, nor was it preempted.</summary>
+    public bool HasBlocks => Sequence.Status == SequenceStatus.Running && Sequence.Preemptions == _preemptions;
 }
 
 /// <summary>The work of one step, refilled each time.</summary>
 internal sealed class StepPlan(int maxSequences)
 {
     private readonly StepSlice[] _slices = new StepSlice[maxSequences];
+
+    /// <summary>When the step began, in the clock of its maker.</summary>
+    public long Started { get; set; }
 
     /// <summary>Sequences that take part.</summary>
     public int Count { get; private set; }
@@ -68,12 +76,12 @@ internal sealed class StepPlan(int maxSequences)
         }
     }
 
-    /// <summary>Takes out sequences that ended since the plan was made.</summary>
-    public void RemoveFinished()
+    /// <summary>Takes out sequences that ended or lost their blocks since the plan was made.</summary>
+    public void RemoveGone()
     {
         for (int i = Count - 1; i >= 0; i--)
         {
-            if (_slices[i].Sequence.Status != SequenceStatus.Running)
+            if (!_slices[i].HasBlocks)
             {
                 Remove(_slices[i].Sequence);
             }
@@ -83,7 +91,7 @@ internal sealed class StepPlan(int maxSequences)
     /// <summary>Two plans that together do what this one does; copies not yet made go with the first.</summary>
     public StepPlan[] Halves()
     {
-        StepPlan[] halves = [new StepPlan(Count), new StepPlan(Count)];
+        StepPlan[] halves = [new StepPlan(Count) { Started = Started }, new StepPlan(Count) { Started = Started }];
         halves[0].Copies.AddRange(Copies);
         for (int i = 0; i < Count; i++)
         {

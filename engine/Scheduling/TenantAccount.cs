@@ -21,11 +21,11 @@ internal sealed class TenantAccount
         sequence.ChargedCount = sequence.KnownCount;
     }
 
-    /// <summary>Charges the token that the sequence is about to get.</summary>
+    /// <summary>Charges the token that the sequence is about to get: its oldest pending one.</summary>
     public void ChargeOutput(Sequence sequence)
     {
         Served += OutputWeight;
-        sequence.ChargedCount = sequence.KnownCount + 1;
+        sequence.ChargedCount = sequence.KnownCount - sequence.PendingCount + 1;
     }
 }
 

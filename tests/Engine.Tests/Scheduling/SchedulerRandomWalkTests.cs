@@ -4,23 +4,36 @@ using LlamaServe.Engine.Tests.Support;
 namespace LlamaServe.Engine.Tests.Scheduling;
 
 /// <summary>
-/// Long random lives of the scheduler: arrivals, cancellations, pauses, further samples, prefix hits and preemptions, with
+/// Long random lives of the scheduler: arrivals, cancellations, pauses, further samples, prefix hits, preemptions and failing steps, with
 /// blocks, plans and what each sequence attends to checked at every step.
 /// </summary>
 public class SchedulerRandomWalkTests
 {
-    [TestCase(1, 64, 4, 32, 8, true)]
-    [TestCase(2, 24, 4, 16, 8, true)]
-    [TestCase(3, 18, 4, 64, 16, true)]
-    [TestCase(4, 40, 1, 24, 6, true)]
-    [TestCase(5, 20, 16, 48, 12, true)]
-    [TestCase(6, 24, 4, 16, 8, false)]
-    [TestCase(7, 17, 4, 8, 8, true)]
-    [TestCase(8, 200, 4, 64, 32, true)]
-    public void All_work_is_done_with_the_right_tokens(int seed, int blocks, int blockSize, int budget, int maxSequences, bool prefixCaching)
+    [TestCase(1, 64, 4, 32, 8, true, false)]
+    [TestCase(2, 24, 4, 16, 8, true, false)]
+    [TestCase(3, 18, 4, 64, 16, true, false)]
+    [TestCase(4, 40, 1, 24, 6, true, false)]
+    [TestCase(5, 20, 16, 48, 12, true, false)]
+    [TestCase(6, 24, 4, 16, 8, false, false)]
+    [TestCase(7, 17, 4, 8, 8, true, false)]
+    [TestCase(8, 200, 4, 64, 32, true, false)]
+    [TestCase(9, 64, 4, 32, 8, true, true)]
+    [TestCase(10, 24, 4, 16, 8, true, true)]
+    [TestCase(11, 18, 4, 64, 16, true, true)]
+    [TestCase(12, 40, 1, 24, 6, true, true)]
+    [TestCase(13, 24, 4, 16, 8, false, true)]
+    [TestCase(14, 17, 4, 8, 8, true, true)]
+    [TestCase(15, 200, 4, 64, 32, true, true)]
+    public void All_work_is_done_with_the_right_tokens(
+        int seed, int blocks, int blockSize, int budget, int maxSequences, bool prefixCaching, bool overlaps)
     {
         const int Steps = 12_500;
-        var walk = new Walk(seed, new SchedulerHarness(blocks, blockSize, budget, maxSequences, prefixCaching, agingInterval: 50));
+        var faults = new Random(~seed);
+        var walk = new Walk(seed, new SchedulerHarness(blocks, blockSize, budget, maxSequences, prefixCaching, agingInterval: 50, overlaps)
+        {
+            IsEnd = token => token % 23 == 0,
+            Fails = () => faults.Next(60) == 0,
+        });
         for (int step = 0; step < Steps; step++)
         {
             walk.Step();
@@ -89,7 +102,7 @@ public class SchedulerRandomWalkTests
             for (int i = _forks.Count - 1; i >= 0; i--)
             {
                 (Sequence parent, int samples) = _forks[i];
-                if (parent.OutputCount > 0 || parent.Status == SequenceStatus.Idle)
+                if (parent.OutputCount > parent.PendingCount || parent.Status == SequenceStatus.Idle)
                 {
                     Fork(parent, samples);
                     _forks.RemoveAt(i);

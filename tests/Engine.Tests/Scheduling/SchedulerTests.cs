@@ -176,10 +176,11 @@ public class SchedulerTests
         for (int i = 0; i < 200; i++)
         {
             harness.Scheduler.Schedule(harness.Plan, i);
-            harness.Scheduler.Commit(harness.Plan);
+            StepProgress.Advance(harness.Plan);
+            harness.Progress.Commit(harness.Plan);
             foreach (StepSlice slice in harness.Plan.Slices)
             {
-                slice.Sequence.Append(i);
+                slice.Sequence.Resolve(i);
             }
         }
         Assert.That(GC.GetAllocatedBytesForCurrentThread() - before, Is.Zero);

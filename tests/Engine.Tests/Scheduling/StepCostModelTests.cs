@@ -67,8 +67,9 @@ public class StepCostModelTests
             var decoder = new Sequence(new SequenceSpec(new int[4], 100));
             scheduler.Add(decoder, 0);
             scheduler.Schedule(plan, 0);
-            scheduler.Commit(plan);
-            decoder.Append(1);
+            StepProgress.Advance(plan);
+            new StepProgress(blocks).Commit(plan);
+            decoder.Resolve(1);
         }
         var prompt = new Sequence(new SequenceSpec(new int[2000], 2100, Arrival: 1));
         scheduler.Add(prompt, 0);

@@ -3,14 +3,16 @@ using LlamaServe.Engine.Tests.Support;
 
 namespace LlamaServe.Engine.Tests.Serving;
 
-public class CrowdTests
+[TestFixture(false)]
+[TestFixture(true)]
+public class CrowdTests(bool overlaps)
 {
     /// <summary>A third cancelled at random, some with deadlines, some read slowly, over a cache that forces preemption.</summary>
     [Test]
     public async Task In_a_crowd_every_request_ends_rightly_and_survivors_have_their_own_tokens()
     {
         EngineOptions options = EngineHarness.Small with { MaxSequences = 24, TokenBudget = 48, TokenBuffer = 16 };
-        await using EngineHarness harness = await EngineHarness.StartAsync(options, blocks: 90);
+        await using EngineHarness harness = await EngineHarness.StartAsync(overlaps, options, blocks: 90);
         FinishReason[] reasons = await Task.WhenAll(Enumerable.Range(0, 256).Select(i => Task.Run(() => LiveAsync(harness, i))));
         Assert.That(reasons.Count(r => r == FinishReason.Length), Is.GreaterThan(100));
         Assert.That(reasons.Count(r => r == FinishReason.Cancelled), Is.GreaterThan(20));

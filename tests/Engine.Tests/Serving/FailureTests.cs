@@ -6,14 +6,16 @@ using LlamaServe.Kernels;
 namespace LlamaServe.Engine.Tests.Serving;
 
 /// <summary>Steps that throw, hang or give nonsense, and who is hurt by it.</summary>
-public class FailureTests
+[TestFixture(false)]
+[TestFixture(true)]
+public class FailureTests(bool overlaps)
 {
     private const int Poison = 666;
 
     [Test]
     public async Task A_request_that_makes_the_model_throw_fails_alone()
     {
-        await using EngineHarness harness = await EngineHarness.StartAsync(beforeStep: plan =>
+        await using EngineHarness harness = await EngineHarness.StartAsync(overlaps, beforeStep: plan =>
         {
             if (Contains(plan, Poison))
             {
@@ -37,7 +39,7 @@ public class FailureTests
     public async Task A_passing_fault_hurts_nobody()
     {
         int step = 0;
-        await using EngineHarness harness = await EngineHarness.StartAsync(beforeStep: _ =>
+        await using EngineHarness harness = await EngineHarness.StartAsync(overlaps, beforeStep: _ =>
         {
             if (++step == 5)
             {
@@ -56,7 +58,7 @@ public class FailureTests
     [Test]
     public async Task Logits_that_are_not_numbers_fail_their_sample_alone()
     {
-        await using EngineHarness harness = await EngineHarness.StartAsync(isNaN: s => s.Spec.Sample == 1 && s.OutputCount == 3);
+        await using EngineHarness harness = await EngineHarness.StartAsync(overlaps, isNaN: s => s.Spec.Sample == 1 && s.OutputCount == 3);
         Generation generation = harness.Submit(EngineHarness.Request() with { Samples = 3 });
         List<GeneratedToken> tokens = await EngineHarness.CollectAsync(generation);
         Assert.That(Enumerable.Range(0, 3).Select(i => tokens.Finish(i).Reason), Is.EqualTo(new[] { FinishReason.Length, FinishReason.Error, FinishReason.Length }));
@@ -70,7 +72,7 @@ public class FailureTests
         var time = new ManualTime();
         using var hang = new ManualResetEventSlim();
         int steps = 0;
-        await using EngineHarness harness = await EngineHarness.StartAsync(time: time, beforeStep: _ =>
+        await using EngineHarness harness = await EngineHarness.StartAsync(overlaps, time: time, beforeStep: _ =>
         {
             if (Interlocked.Increment(ref steps) == 6)
             {
@@ -101,7 +103,7 @@ public class FailureTests
         var time = new ManualTime();
         using var hang = new ManualResetEventSlim();
         int hung = 0;
-        await using EngineHarness harness = await EngineHarness.StartAsync(time: time, beforeStep: plan =>
+        await using EngineHarness harness = await EngineHarness.StartAsync(overlaps, time: time, beforeStep: plan =>
         {
             if (Contains(plan, Poison))
             {
@@ -127,7 +129,7 @@ public class FailureTests
         var time = new ManualTime();
         using var hang = new ManualResetEventSlim();
         int hung = 0;
-        await using EngineHarness harness = await EngineHarness.StartAsync(EngineHarness.Small with { MaxRestarts = 0 }, time, beforeStep: _ =>
+        await using EngineHarness harness = await EngineHarness.StartAsync(overlaps, EngineHarness.Small with { MaxRestarts = 0 }, time, beforeStep: _ =>
         {
             Interlocked.Increment(ref hung);
             hang.Wait(TimeSpan.FromMinutes(5));
@@ -146,8 +148,7 @@ public class FailureTests
     [Test]
     public async Task A_lost_device_fails_the_engine_and_its_requests()
     {
-        await using EngineHarness harness = await EngineHarness.StartAsync(
-            EngineHarness.Small with { MaxRestarts = 0 }, beforeStep: _ => throw new LostDevice());
+        await using EngineHarness harness = await EngineHarness.StartAsync(overlaps, EngineHarness.Small with { MaxRestarts = 0 }, beforeStep: _ => throw new LostDevice());
         Assert.That((await harness.RunAsync(EngineHarness.Request())).Finish().Reason, Is.EqualTo(FinishReason.Error));
         Assert.That(harness.Engine.State, Is.EqualTo(EngineState.Failed));
     }

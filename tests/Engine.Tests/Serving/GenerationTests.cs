@@ -3,12 +3,14 @@ using LlamaServe.Engine.Tests.Support;
 
 namespace LlamaServe.Engine.Tests.Serving;
 
-public class GenerationTests
+[TestFixture(false)]
+[TestFixture(true)]
+public class GenerationTests(bool overlaps)
 {
     [Test]
     public async Task A_request_gets_the_models_tokens()
     {
-        await using EngineHarness harness = await EngineHarness.StartAsync();
+        await using EngineHarness harness = await EngineHarness.StartAsync(overlaps);
         GenerationRequest request = EngineHarness.Request(prompt: 50, newTokens: 20);
         Generation generation = harness.Submit(request);
         List<GeneratedToken> tokens = await EngineHarness.CollectAsync(generation);
@@ -23,7 +25,7 @@ public class GenerationTests
     [Test]
     public async Task Tokens_do_not_depend_on_company_chunking_prefix_hits_or_preemption()
     {
-        await using EngineHarness harness = await EngineHarness.StartAsync(blocks: 40);
+        await using EngineHarness harness = await EngineHarness.StartAsync(overlaps, blocks: 40);
         var requests = Enumerable.Range(0, 32).Select(i => EngineHarness.Request(5 + i * 7 % 60, 5 + i * 11 % 50, i % 5, (ulong)i)).ToList();
         List<GeneratedToken>[] results = await Task.WhenAll(requests.Select(harness.RunAsync));
         for (int i = 0; i < requests.Count; i++)
@@ -39,7 +41,7 @@ public class GenerationTests
     [Test]
     public async Task Samples_share_the_prompt_and_draw_with_their_own_seeds()
     {
-        await using EngineHarness harness = await EngineHarness.StartAsync();
+        await using EngineHarness harness = await EngineHarness.StartAsync(overlaps);
         GenerationRequest request = EngineHarness.Request(prompt: 30, newTokens: 12, sampling: 100) with { Samples = 4 };
         Generation generation = harness.Submit(request);
         List<GeneratedToken> tokens = await EngineHarness.CollectAsync(generation);
@@ -55,7 +57,7 @@ public class GenerationTests
     [Test]
     public async Task The_second_request_with_a_prompt_finds_it_in_the_cache_unless_tenant_or_salt_differ()
     {
-        await using EngineHarness harness = await EngineHarness.StartAsync();
+        await using EngineHarness harness = await EngineHarness.StartAsync(overlaps);
         GenerationRequest request = EngineHarness.Request(prompt: 32);
         Assert.That(await CachedAsync(request), Is.Zero);
         Assert.That(await CachedAsync(request), Is.EqualTo(28), "the last block is computed again for its logits");
@@ -74,7 +76,7 @@ public class GenerationTests
     [Test]
     public async Task Prompt_log_probabilities_come_for_each_token_and_alternative()
     {
-        await using EngineHarness harness = await EngineHarness.StartAsync();
+        await using EngineHarness harness = await EngineHarness.StartAsync(overlaps);
         GenerationRequest request = EngineHarness.Request(prompt: 33) with { PromptLogProbs = 2 };
         foreach (int repetition in new[] { 0, 1 })
         {
@@ -95,7 +97,7 @@ public class GenerationTests
     [Test]
     public async Task Log_probabilities_come_with_the_chosen_token_and_the_most_likely_ones()
     {
-        await using EngineHarness harness = await EngineHarness.StartAsync();
+        await using EngineHarness harness = await EngineHarness.StartAsync(overlaps);
         List<GeneratedToken> tokens = await harness.RunAsync(EngineHarness.Request() with { LogProbs = 3 });
         Assert.That(tokens.Select(t => t.Top!.Length), Is.All.EqualTo(3));
         Assert.That(tokens.Select(t => t.LogProb), Is.All.Not.NaN);
@@ -108,7 +110,7 @@ public class GenerationTests
     {
         GenerationRequest request = EngineHarness.Request();
         int[] expected = ScriptedModelRunner.Expected(request.PromptTokenIds.Span, 10);
-        await using EngineHarness harness = await EngineHarness.StartAsync(endIds: [expected[4]]);
+        await using EngineHarness harness = await EngineHarness.StartAsync(overlaps, endIds: [expected[4]]);
 
         List<GeneratedToken> ended = await harness.RunAsync(request);
         Assert.That(ended.Ids(), Is.EqualTo(expected[..5]));
@@ -127,7 +129,7 @@ public class GenerationTests
     {
         GenerationRequest request = EngineHarness.Request();
         int[] expected = ScriptedModelRunner.Expected(request.PromptTokenIds.Span, 10);
-        await using EngineHarness harness = await EngineHarness.StartAsync();
+        await using EngineHarness harness = await EngineHarness.StartAsync(overlaps);
         List<GeneratedToken> tokens = await harness.RunAsync(request with { StopTokenIds = [expected[2]], IgnoreEos = true });
         Assert.That(tokens.Finish(), Is.EqualTo(new SampleFinish(FinishReason.Stop, MatchedStopId: expected[2])));
         Assert.That(tokens.Ids(), Has.Length.EqualTo(3));
@@ -137,7 +139,7 @@ public class GenerationTests
     [TestCase(true)]
     public async Task A_stop_string_ends_and_is_cut_out_unless_included(bool include)
     {
-        await using EngineHarness harness = await EngineHarness.StartAsync();
+        await using EngineHarness harness = await EngineHarness.StartAsync(overlaps);
         GenerationRequest request = EngineHarness.Request(newTokens: 30);
         string text = (await harness.RunAsync(request)).Text();
         string stop = text[10..13];
@@ -150,7 +152,7 @@ public class GenerationTests
     [Test]
     public async Task Without_text_tokens_carry_ids_only_and_stop_strings_still_work()
     {
-        await using EngineHarness harness = await EngineHarness.StartAsync();
+        await using EngineHarness harness = await EngineHarness.StartAsync(overlaps);
         GenerationRequest request = EngineHarness.Request(newTokens: 30);
         string text = (await harness.RunAsync(request)).Text();
         List<GeneratedToken> tokens = await harness.RunAsync(request with { ReturnText = false, StopStrings = [text[10..13]] });
@@ -161,12 +163,12 @@ public class GenerationTests
     [Test]
     public async Task Without_a_maximum_a_request_runs_until_context_or_cache_are_full()
     {
-        await using EngineHarness roomy = await EngineHarness.StartAsync(context: 40);
+        await using EngineHarness roomy = await EngineHarness.StartAsync(overlaps, context: 40);
         List<GeneratedToken> tokens = await roomy.RunAsync(EngineHarness.Request() with { MaxTokens = null });
         Assert.That(tokens.Ids(), Has.Length.EqualTo(30));
         Assert.That(tokens.Finish().Reason, Is.EqualTo(FinishReason.ContextFull));
 
-        await using EngineHarness tight = await EngineHarness.StartAsync(context: 256, blocks: 5);
+        await using EngineHarness tight = await EngineHarness.StartAsync(overlaps, context: 256, blocks: 5);
         tokens = await tight.RunAsync(EngineHarness.Request() with { MaxTokens = null });
         Assert.That(tokens.Ids(), Has.Length.EqualTo(11), "20 slots hold all but the last of 10 + 11 tokens");
     }
@@ -174,7 +176,7 @@ public class GenerationTests
     [Test]
     public async Task The_streaming_form_gives_the_same_tokens_and_throws_what_is_refused()
     {
-        await using EngineHarness harness = await EngineHarness.StartAsync();
+        await using EngineHarness harness = await EngineHarness.StartAsync(overlaps);
         var tokens = new List<GeneratedToken>();
         await foreach (GeneratedToken token in harness.Engine.GenerateAsync(EngineHarness.Request()))
         {
@@ -193,7 +195,7 @@ public class GenerationTests
     [Test]
     public async Task A_seed_that_was_drawn_is_reported_and_draws_the_same_again()
     {
-        await using EngineHarness harness = await EngineHarness.StartAsync();
+        await using EngineHarness harness = await EngineHarness.StartAsync(overlaps);
         GenerationRequest unseeded = EngineHarness.Request() with { Sampling = new SamplingParameters() };
         Generation first = harness.Submit(unseeded);
         int[] ids = (await EngineHarness.CollectAsync(first)).Ids();

@@ -21,7 +21,7 @@ public class InterTokenLatencyTests
         int steps = 0;
         using var submitted = new ManualResetEventSlim();
         EngineOptions options = new() { TokenBudget = 512, MaxSequences = 16, StepTimeTarget = TimeSpan.FromSeconds(TargetSeconds) };
-        await using EngineHarness harness = await EngineHarness.StartAsync(options, time, blocks: 4000, context: 4000, beforeStep: plan =>
+        await using EngineHarness harness = await EngineHarness.StartAsync(false, options, time, blocks: 4000, context: 4000, beforeStep: plan =>
         {
             if (Interlocked.Increment(ref steps) == DecodingStep)
             {

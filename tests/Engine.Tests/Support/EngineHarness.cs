@@ -25,21 +25,30 @@ internal sealed class EngineHarness : IAsyncDisposable
 
     public List<ScriptedModelRunner> Runners { get; } = [];
 
+    /// <param name="overlaps">Whether a step is started before the one ahead of it is done.</param>
     public static async Task<EngineHarness> StartAsync(
+        bool overlaps = false,
         EngineOptions? options = null,
         TimeProvider? time = null,
         int blocks = 64,
         int context = 256,
         int[]? endIds = null,
         Action<StepPlan>? beforeStep = null,
-        Func<Sequence, bool>? isNaN = null)
+        Func<Sequence, bool>? isNaN = null,
+        Action? beforeResults = null)
     {
         options ??= Small;
         EngineHarness? harness = null;
         var engine = new LlamaEngine(
             () =>
             {
-                var runner = new ScriptedModelRunner(options, 1000, context, blocks, endIds ?? []) { BeforeStep = beforeStep, IsNaN = isNaN ?? (_ => false) };
+                var runner = new ScriptedModelRunner(options, 1000, context, blocks, endIds ?? [])
+                {
+                    BeforeStep = beforeStep,
+                    BeforeResults = beforeResults,
+                    Overlaps = overlaps,
+                    IsNaN = isNaN ?? (_ => false),
+                };
                 harness!.Runners.Add(runner);
                 return runner;
             },

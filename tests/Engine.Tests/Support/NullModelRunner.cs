@@ -6,20 +6,25 @@ using LlamaServe.Kernels;
 namespace LlamaServe.Engine.Tests.Support;
 
 /// <summary>A device that computes nothing and always chooses token 5: what is left is the engine.</summary>
-internal sealed class NullModelRunner(Action beforeStep) : IModelRunner
+internal sealed class NullModelRunner(Action beforeStep, bool overlaps = false) : IModelRunner
 {
-    private readonly SamplingBatch _sampling = new(512);
+    private readonly SamplingBatch[] _samplings = [new(512), new(512)];
+    private int _submitted, _completed;
+
+    public bool Overlaps => overlaps;
 
     public RunnerCapacity Capacity { get; } = new(1000, 1024, 8192, []);
 
-    public SamplingBatch Execute(StepPlan plan)
+    public void Submit(StepPlan plan)
     {
         beforeStep();
         plan.Copies.Clear();
-        SamplingRows.Fill(plan, _sampling);
-        _sampling.TokenIds.Fill(5);
-        return _sampling;
+        SamplingBatch sampling = _samplings[_submitted++ & 1];
+        SamplingRows.Fill(plan, sampling);
+        sampling.TokenIds.Fill(5);
     }
+
+    public SamplingBatch Complete() => _samplings[_completed++ & 1];
 
     public ITextDecoder CreateTextDecoder() => new ConstantDecoder();
 

@@ -20,7 +20,8 @@ internal sealed class PagedMemory
     }
 
     /// <summary>Makes the plan's copies and stores its tokens.</summary>
-    public void Store(StepPlan plan)
+    /// <param name="pending">What the step before chose, for tokens that are pending.</param>
+    public void Store(StepPlan plan, ReadOnlySpan<int> pending)
     {
         foreach (BlockCopy copy in plan.Copies)
         {
@@ -31,7 +32,8 @@ internal sealed class PagedMemory
         {
             for (int position = slice.Start; position < slice.Start + slice.Count; position++)
             {
-                _slots[Slot(slice.Sequence, position)] = slice.Sequence.Tokens[position];
+                int token = slice.Sequence.Tokens[position];
+                _slots[Slot(slice.Sequence, position)] = token >= 0 ? token : Math.Max(0, pending[~token]);
             }
         }
     }

@@ -12,16 +12,25 @@ namespace LlamaServe.Engine.Tests.Support;
 internal sealed class ScriptedModelRunner : IModelRunner
 {
     private readonly PagedMemory _memory;
-    private readonly SamplingBatch _sampling;
+    private readonly SamplingBatch[] _samplings;
+    private readonly Queue<SamplingBatch> _underWay = [];
+    private SamplingBatch _sampling;
 
     public ScriptedModelRunner(EngineOptions options, int vocabulary = 1000, int context = 256, int blocks = 64, params int[] endIds)
     {
         Capacity = new RunnerCapacity(vocabulary, context, blocks, endIds);
         _memory = new PagedMemory(blocks, options.BlockSize);
-        _sampling = new SamplingBatch(options.MaxSequences + options.PromptLogProbRows);
+        int rows = options.MaxSequences + options.PromptLogProbRows;
+        _samplings = [new SamplingBatch(rows), new SamplingBatch(rows)];
+        _sampling = _samplings[0];
     }
 
     public RunnerCapacity Capacity { get; }
+
+    public bool Overlaps { get; init; }
+
+    /// <summary>Called before a step's results are there, where it is asked for them; may throw or block.</summary>
+    public Action? BeforeResults { get; init; }
 
     /// <summary>Called before a step is computed; may throw or block.</summary>
     public Action<StepPlan>? BeforeStep { get; init; }
@@ -43,10 +52,13 @@ internal sealed class ScriptedModelRunner : IModelRunner
         return [.. tokens.Skip(prompt.Length)];
     }
 
-    public SamplingBatch Execute(StepPlan plan)
+    public void Submit(StepPlan plan)
     {
+        Assert.That(_underWay, Has.Count.LessThan(Overlaps ? 2 : 1), "steps under way");
         BeforeStep?.Invoke(plan);
-        _memory.Store(plan);
+        SamplingBatch before = _sampling;
+        _sampling = before == _samplings[0] ? _samplings[1] : _samplings[0];
+        _memory.Store(plan, before.TokenIds);
         SamplingRows.Fill(plan, _sampling);
         int row = 0;
         foreach (ref readonly StepSlice slice in plan.Slices)
@@ -56,14 +68,21 @@ internal sealed class ScriptedModelRunner : IModelRunner
                 Choose(slice.Sequence, slice.Start + i, row);
             }
         }
-        return _sampling;
+        _underWay.Enqueue(_sampling);
+    }
+
+    public SamplingBatch Complete()
+    {
+        SamplingBatch results = _underWay.Dequeue();
+        BeforeResults?.Invoke();
+        return results;
     }
 
     public ITextDecoder CreateTextDecoder() => new LetterDecoder();
 
     public void Dispose() => IsDisposed = true;
 
-    /// <summary>The score that <see cref="Execute"/> gives to <paramref name="token"/> after <paramref name="before"/>.</summary>
+    /// <summary>The score that a step gives to <paramref name="token"/> after <paramref name="before"/>.</summary>
     public static float Score(ReadOnlySpan<int> before, int token) => Score(PagedMemory.Attend(before), token);
 
     private static float Score(uint attended, int token) => -((attended ^ (uint)token) % 1000) / 100f;
