@@ -35,7 +35,7 @@ internal sealed class EngineHarness : IAsyncDisposable
         int[]? endIds = null,
         Action<StepPlan>? beforeStep = null,
         Func<Sequence, bool>? isNaN = null,
-        Action? beforeResults = null)
+        Action<StepPlan>? beforeResults = null)
     {
         options ??= Small;
         EngineHarness? harness = null;

@@ -13,7 +13,7 @@ internal sealed class ScriptedModelRunner : IModelRunner
 {
     private readonly PagedMemory _memory;
     private readonly SamplingBatch[] _samplings;
-    private readonly Queue<SamplingBatch> _underWay = [];
+    private readonly Queue<(StepPlan Plan, SamplingBatch Results)> _underWay = [];
     private SamplingBatch _sampling;
 
     public ScriptedModelRunner(EngineOptions options, int vocabulary = 1000, int context = 256, int blocks = 64, params int[] endIds)
@@ -29,8 +29,8 @@ internal sealed class ScriptedModelRunner : IModelRunner
 
     public bool Overlaps { get; init; }
 
-    /// <summary>Called before a step's results are there, where it is asked for them; may throw or block.</summary>
-    public Action? BeforeResults { get; init; }
+    /// <summary>Called where a step's results are asked for, before they are there; may throw or block.</summary>
+    public Action<StepPlan>? BeforeResults { get; init; }
 
     /// <summary>Called before a step is computed; may throw or block.</summary>
     public Action<StepPlan>? BeforeStep { get; init; }
@@ -68,13 +68,13 @@ internal sealed class ScriptedModelRunner : IModelRunner
                 Choose(slice.Sequence, slice.Start + i, row);
             }
         }
-        _underWay.Enqueue(_sampling);
+        _underWay.Enqueue((plan, _sampling));
     }
 
     public SamplingBatch Complete()
     {
-        SamplingBatch results = _underWay.Dequeue();
-        BeforeResults?.Invoke();
+        (StepPlan plan, SamplingBatch results) = _underWay.Dequeue();
+        BeforeResults?.Invoke(plan);
         return results;
     }
 
