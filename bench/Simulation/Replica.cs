@@ -11,6 +11,7 @@ internal sealed class Replica
 
     private readonly Scheduler _scheduler;
     private readonly KvCacheManager _blocks;
+    private readonly StepProgress _progress;
     private readonly StepPlan _plan;
     private readonly StepCostModel _costs = new();
     private readonly IStepCost _device;
@@ -26,6 +27,7 @@ internal sealed class Replica
         _device = device;
         _plan = new StepPlan(options.MaxSequences);
         _blocks = new KvCacheManager(kvTokens / options.BlockSize, options.BlockSize, options.PrefixCaching, new BlockHasher());
+        _progress = new StepProgress(_blocks);
         SchedulerOptions limits = new(
             options.TokenBudget, options.MaxSequences, options.MinPrefillTokens, options.PromptLogProbRows,
             options.StepTimeTarget.TotalSeconds, (long)(options.AgingInterval.TotalSeconds * TicksPerSecond));
@@ -95,7 +97,8 @@ internal sealed class Replica
         BusySeconds += seconds;
         Steps++;
         IsStepping = false;
-        _scheduler.Commit(_plan);
+        StepProgress.Advance(_plan);
+        _progress.Commit(_plan);
         _costs.Observe(_plan.TokenCount, _plan.AttendedTokens, seconds);
         foreach (ref readonly StepSlice slice in _plan.Slices)
         {
@@ -113,7 +116,7 @@ internal sealed class Replica
     private void Append(Sequence sequence, double now, Action<SimulatedTurn, int[]> onEnd)
     {
         SimulatedTurn turn = (SimulatedTurn)sequence.Owner!;
-        if (sequence.OutputCount == 0)
+        if (sequence.OutputCount == 1)
         {
             turn.FirstToken = now;
             turn.PrefixHit = sequence.PrefixHit;
@@ -125,7 +128,7 @@ internal sealed class Replica
 
         turn.LastToken = now;
         // Any id that is the same whenever the same conversation is simulated.
-        sequence.Append((sequence.KnownCount * 31 + turn.Index) & 0x7FFF);
+        sequence.Resolve(((sequence.KnownCount - 1) * 31 + turn.Index) & 0x7FFF);
         if (sequence.OutputCount == turn.OutputTokens)
         {
             OutstandingTokens -= turn.Prompt.Length + turn.OutputTokens;
