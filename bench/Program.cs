@@ -7,15 +7,17 @@ using LlamaServe.Bench.Load;
 using LlamaServe.Bench.Machine;
 using LlamaServe.Bench.Micro;
 using LlamaServe.Bench.Models;
+using LlamaServe.Bench.Offline;
 using LlamaServe.Bench.Peers;
 using LlamaServe.Bench.Products;
 using LlamaServe.Bench.Report;
 using LlamaServe.Bench.Serving;
 using LlamaServe.Bench.Simulation;
 using LlamaServe.Bench.Training;
+using LlamaServe.Kernels;
 using LlamaServe.Kernels.Cuda.Compilation;
-using LlamaServe.Kernels.Cuda.Driver;
 using LlamaServe.Models.Weights;
+using CommandException = LlamaServe.Server.Commands.CommandException;
 
 RootCommand root = new("LlamaServe's measurements and the training of its bundled model.")
 {
@@ -25,11 +27,13 @@ RootCommand root = new("LlamaServe's measurements and the training of its bundle
     FrontendCommand.Create(),
     GpuCommand.Create(),
     KernelTableCommand.Create(),
+    LatencyCommand.Create(),
     MachineCommand.Create(),
     MatMulCommand.Create(),
     MakeModelCommand.Create(),
     MemoryCommand.Create(),
     MicroCommand.Create(),
+    OfflineCommand.Create(),
     PackCommand.Create(),
     PeersCommand.Create(),
     ReportCommand.Create(),
@@ -44,7 +48,7 @@ try
 {
     return await root.Parse(args).InvokeAsync(new InvocationConfiguration { EnableDefaultExceptionHandler = false });
 }
-catch (Exception exception) when (exception is ArgumentException or InvalidOperationException or IOException or CudaUnavailableException or CompileException or CheckpointException)
+catch (Exception exception) when (exception is ArgumentException or InvalidOperationException or IOException or DeviceUnavailableException or CompileException or CheckpointException or CommandException)
 {
     await Console.Error.WriteLineAsync(exception.Message);
     return 1;

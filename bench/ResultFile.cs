@@ -1,4 +1,6 @@
+using System.Globalization;
 using System.Text.Json;
+using System.Text.Json.Nodes;
 using System.Text.Json.Serialization;
 using LlamaServe.Bench.Machine;
 
@@ -37,24 +39,28 @@ internal static class ResultFile
     /// <returns>The file's path.</returns>
     public static string Write(string folder, string name, MachineLimits? limits, object measurements)
     {
-        string path = Path.Combine(folder, $"{name}-{DateTimeOffset.UtcNow:yyyy-MM-dd}.json");
+        DateTimeOffset now = DateTimeOffset.UtcNow;
+        string path = Path.Combine(folder, $"{name}-{now:yyyy-MM-dd}.json");
         Directory.CreateDirectory(folder);
-        WriteTo(path, measurements, limits);
+        File.WriteAllText(path, JsonSerializer.Serialize(new
+        {
+            Command = "bench " + string.Join(' ', Environment.GetCommandLineArgs()[1..]),
+            Date = now,
+            Commit = BuildCommit ?? Repository.Commit,
+            Machine = MachineDescription.Current,
+            Limits = limits,
+            Measurements = measurements,
+        }, Options) + "\n");
         return path;
     }
 
-    /// <summary>The same in a file of any name.</summary>
-    public static void WriteTo(string path, object measurements, MachineLimits? limits = null) => File.WriteAllText(
-        path,
-        JsonSerializer.Serialize(
-            new
-            {
-                Command = "bench " + string.Join(' ', Environment.GetCommandLineArgs()[1..]),
-                Date = DateTimeOffset.UtcNow,
-                Commit = BuildCommit ?? Repository.Commit,
-                Machine = MachineDescription.Current,
-                Limits = limits,
-                Measurements = measurements,
-            },
-            Options) + "\n");
+    /// <summary>Fields at the top of a file, where other engines' scripts look for them, with what is needed to repeat the run beside them.</summary>
+    public static void WriteFields(string path, JsonObject fields)
+    {
+        fields["date"] = DateTimeOffset.UtcNow.ToString("yyyyMMdd-HHmmss", CultureInfo.InvariantCulture);
+        fields["commit"] = BuildCommit ?? Repository.Commit;
+        fields["machine"] = JsonSerializer.SerializeToNode(MachineDescription.Current, Options);
+        fields["command"] = "bench " + string.Join(' ', Environment.GetCommandLineArgs()[1..]);
+        File.WriteAllText(path, fields.ToJsonString(Options) + "\n");
+    }
 }

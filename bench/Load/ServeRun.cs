@@ -39,7 +39,8 @@ internal static class ServeRun
         return new ServeResult(load.Records, seconds, options.Goal);
     }
 
-    private static Tokenizer LoadTokenizer(string path)
+    /// <param name="path">A snapshot's folder or a GGUF file.</param>
+    public static Tokenizer LoadTokenizer(string path)
     {
         if (Directory.Exists(path))
         {

@@ -24,7 +24,7 @@ internal static class SimulateCommand
             Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"simulated in {Stopwatch.GetElapsedTime(started).TotalSeconds:F1} s"));
             if (parsed.GetValue(json) is { } path)
             {
-                ResultFile.WriteTo(path, report.ToJson());
+                ResultFile.WriteFields(path, report.ToJson());
             }
         });
         return command;
