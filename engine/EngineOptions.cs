@@ -26,7 +26,9 @@ public sealed record EngineOptions
     /// <summary>Tokens of a KV block: a power of two.</summary>
     public int BlockSize { get; init; } = 16;
 
-    /// <summary>Bytes of the KV cache; null for half of what the backend has free, but no more than every sequence could fill.</summary>
+    /// <summary>
+    /// Bytes of the KV cache; null for half of a host's free memory or nearly all of a GPU's, but no more than every sequence could fill.
+    /// </summary>
     public long? KvCacheBytes { get; init; }
 
     /// <summary>Element type of keys and values: BF16 everywhere, F32 on the CPU, FP8 or INT8 on a GPU.</summary>

@@ -17,6 +17,12 @@ public interface IBackend : IDisposable
     /// <summary>Bytes that are free for weights and KV cache now.</summary>
     long AvailableBytes { get; }
 
+    /// <summary>
+    /// Bytes of <see cref="AvailableBytes"/> that a KV cache takes where nothing is said: half of a host's, which others use too; of a
+    /// device's, nearly all.
+    /// </summary>
+    long DefaultCacheBytes { get; }
+
     /// <summary>Loads a matrix for <see cref="Linear"/>: the parts' rows stacked, e.g. q, k and v; formats may differ.</summary>
     /// <param name="parts">Matrices of equal column count.</param>
     Weight LoadLinear(ReadOnlySpan<WeightData> parts);

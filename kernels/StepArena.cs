@@ -2,8 +2,8 @@ namespace LlamaServe.Kernels;
 
 /// <summary>Memory of a device that an arena hands out.</summary>
 /// <param name="Address">Host or device address of the first byte.</param>
-/// <param name="Owner">Frees it.</param>
-internal sealed record ArenaChunk(nint Address, long ByteLength, IDisposable Owner);
+/// <param name="Owner">Frees it; null where it is another's to free.</param>
+internal sealed record ArenaChunk(nint Address, long ByteLength, IDisposable? Owner);
 
 /// <summary>
 /// Memory for the results of one step's operations. Two regions take turns, layer by layer: what one layer returned stays
@@ -89,6 +89,6 @@ internal sealed class StepArena(Func<long, ArenaChunk> allocate, int alignment) 
             _offset = 0;
         }
 
-        public void Dispose() => _chunks.ForEach(chunk => chunk.Owner.Dispose());
+        public void Dispose() => _chunks.ForEach(chunk => chunk.Owner?.Dispose());
     }
 }

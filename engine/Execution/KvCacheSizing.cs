@@ -6,11 +6,8 @@ namespace LlamaServe.Engine.Execution;
 /// <summary>How many KV blocks there are.</summary>
 internal static class KvCacheSizing
 {
-    /// <summary>Part of the free memory that the cache takes where nothing is said.</summary>
-    private const double DefaultFraction = 0.5;
-
     /// <summary>
-    /// The blocks that the configured bytes hold, else half of the free memory's; never more than all running sequences and
+    /// The blocks that the configured bytes hold, else those of the backend's default; never more than all running sequences and
     /// as many tokens of cached prefixes could fill.
     /// </summary>
     /// <param name="context">Most tokens of a sequence.</param>
@@ -19,7 +16,7 @@ internal static class KvCacheSizing
     {
         KvCacheShape one = model.CacheShape(1, options.BlockSize, options.KvCacheType);
         long free = model.Backend.AvailableBytes;
-        long bytes = options.KvCacheBytes ?? (long)(free * DefaultFraction);
+        long bytes = options.KvCacheBytes ?? model.Backend.DefaultCacheBytes;
         if (bytes > free || bytes < one.BytesPerBlock)
         {
             throw new ArgumentException(

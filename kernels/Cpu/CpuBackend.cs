@@ -33,6 +33,8 @@ public sealed unsafe partial class CpuBackend : IBackend
 
     public long AvailableBytes => SystemMemory.AvailableBytes();
 
+    public long DefaultCacheBytes => AvailableBytes / 2;
+
     public Weight LoadLinear(ReadOnlySpan<WeightData> parts)
     {
         Check.Matrix(parts);

@@ -47,6 +47,9 @@ public sealed partial class CudaBackend : IBackend
 
     public long AvailableBytes => _runtime.Memory.AvailableBytes;
 
+    /// <summary>The rest is for attention's partial results and for steps that are larger than was reserved for.</summary>
+    public long DefaultCacheBytes => AvailableBytes / 20 * 19;
+
     public Weight LoadLinear(ReadOnlySpan<WeightData> parts)
     {
         Enter();

@@ -13,9 +13,13 @@ internal sealed class CudaRuntime : IDisposable
     private readonly CudaPlatform _platform;
     private readonly Dictionary<string, CudaModule> _modules = [];
 
+    /// <summary>Not on the emulated device: it notices what runs over the end of an allocation of its own.</summary>
+    private readonly bool _chunksFromPool;
+
     /// <exception cref="CudaUnavailableException">No driver, no such GPU, an unsupported one, too little memory, or no compiler.</exception>
     public CudaRuntime(CudaBackendOptions options)
     {
+        _chunksFromPool = !options.Emulated;
         _platform = options.Emulated ? CudaPlatform.Emulated(KernelSources.Embedded) : CudaPlatform.Nvidia(KernelSources.Embedded);
         Device = CudaDevice.Get(_platform.Driver, options.Ordinal);
         Context = new CudaContext(_platform.Driver, Device);
@@ -63,6 +67,10 @@ internal sealed class CudaRuntime : IDisposable
     /// <summary>Memory for results of a step.</summary>
     public ArenaChunk AllocateChunk(long bytes)
     {
+        if (_chunksFromPool && bytes <= Memory.AvailableBytes)
+        {
+            return new ArenaChunk((nint)Memory.Take(bytes).Address, bytes, null);
+        }
         CudaDeviceVariable<byte> memory = new(Context, bytes);
         return new ArenaChunk((nint)memory.Pointer.Address, bytes, memory);
     }

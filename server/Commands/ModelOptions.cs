@@ -26,7 +26,7 @@ internal sealed class ModelOptions
 
     private readonly Option<double?> _kvCacheGb = new("--kv-cache-gb")
     {
-        Description = "Size of the KV cache in GB [default: what all sequences can fill, at most half of the free memory]",
+        Description = "Size of the KV cache in GB [default: what all sequences can fill, at most half of the host's free memory or nearly all of the GPU's]",
     };
 
     private readonly Option<string> _kvType = Choice(

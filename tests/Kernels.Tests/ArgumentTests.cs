@@ -99,6 +99,7 @@ internal sealed class ArgumentTests(string backendName) : OpTests(backendName)
     {
         Assert.That(Backend.Description, IsCuda ? Does.StartWith(BackendName).And.Contain("sm_") : Does.StartWith("cpu (").And.Contain("threads"));
         Assert.That(Backend.AvailableBytes, Is.GreaterThan(1L << 20));
+        Assert.That(Backend.DefaultCacheBytes, Is.Positive.And.LessThan(Backend.AvailableBytes));
     }
 
     private static void Refuses(string what, Action call) => Assert.That(call, Throws.ArgumentException.With.Message.Contains(what));
