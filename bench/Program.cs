@@ -8,8 +8,8 @@ using LlamaServe.Bench.Machine;
 using LlamaServe.Bench.Micro;
 using LlamaServe.Bench.Models;
 using LlamaServe.Bench.Offline;
+using LlamaServe.Bench.Operations;
 using LlamaServe.Bench.Peers;
-using LlamaServe.Bench.Products;
 using LlamaServe.Bench.Report;
 using LlamaServe.Bench.Serving;
 using LlamaServe.Bench.Simulation;
@@ -26,10 +26,10 @@ RootCommand root = new("LlamaServe's measurements and the training of its bundle
     CubinsCommand.Create(),
     FrontendCommand.Create(),
     GpuCommand.Create(),
+    KernelsCommand.Create(),
     KernelTableCommand.Create(),
     LatencyCommand.Create(),
     MachineCommand.Create(),
-    MatMulCommand.Create(),
     MakeModelCommand.Create(),
     MemoryCommand.Create(),
     MicroCommand.Create(),

@@ -39,18 +39,9 @@ internal static class ResultFile
     /// <returns>The file's path.</returns>
     public static string Write(string folder, string name, MachineLimits? limits, object measurements)
     {
-        DateTimeOffset now = DateTimeOffset.UtcNow;
-        string path = Path.Combine(folder, $"{name}-{now:yyyy-MM-dd}.json");
+        string path = Path.Combine(folder, $"{name}-{DateTimeOffset.UtcNow:yyyy-MM-dd}.json");
         Directory.CreateDirectory(folder);
-        File.WriteAllText(path, JsonSerializer.Serialize(new
-        {
-            Command = "bench " + string.Join(' ', Environment.GetCommandLineArgs()[1..]),
-            Date = now,
-            Commit = BuildCommit ?? Repository.Commit,
-            Machine = MachineDescription.Current,
-            Limits = limits,
-            Measurements = measurements,
-        }, Options) + "\n");
+        WriteTo(path, measurements, limits);
         return path;
     }
 
@@ -63,4 +54,31 @@ internal static class ResultFile
         fields["command"] = "bench " + string.Join(' ', Environment.GetCommandLineArgs()[1..]);
         File.WriteAllText(path, fields.ToJsonString(Options) + "\n");
     }
+
+    /// <summary>The same in <paramref name="path"/>, where one is given.</summary>
+    /// <returns>The file's path.</returns>
+    public static string SaveAs(string? path, string name, MachineLimits? limits, object measurements)
+    {
+        if (path is null)
+        {
+            return Save(name, limits, measurements);
+        }
+        WriteTo(path, measurements, limits);
+        return path;
+    }
+
+    /// <summary>The same in a file of any name.</summary>
+    public static void WriteTo(string path, object measurements, MachineLimits? limits = null) => File.WriteAllText(
+        path,
+        JsonSerializer.Serialize(
+            new
+            {
+                Command = "bench " + string.Join(' ', Environment.GetCommandLineArgs()[1..]),
+                Date = DateTimeOffset.UtcNow,
+                Commit = BuildCommit ?? Repository.Commit,
+                Machine = MachineDescription.Current,
+                Limits = limits,
+                Measurements = measurements,
+            },
+            Options) + "\n");
 }

@@ -13,23 +13,48 @@ namespace LlamaServe.Bench.Micro;
 /// <summary><c>micro</c>: small parts, by BenchmarkDotNet.</summary>
 internal static class MicroCommand
 {
+    /// <summary>Suite's name in results and baselines.</summary>
+    public const string Suite = "micro";
+
+    private static readonly (string Part, Type Type)[] Parts =
+    [
+        ("scheduler", typeof(SchedulerBenchmarks)),
+        ("cache", typeof(KvCacheBenchmarks)),
+        ("tokenizer", typeof(TokenizerBenchmarks)),
+        ("sampler", typeof(SamplerBenchmarks)),
+    ];
+
     public static Command Create()
     {
-        Command command = new("micro", "Measure the scheduler's time and allocations a step.");
-        command.SetAction(_ =>
+        string[] names = [.. Parts.Select(part => part.Part)];
+        Option<string[]> parts = new("--parts")
         {
-            // In this process, because a project that BenchmarkDotNet generates would be built under this repository's rules.
-            Job job = Job.Default.WithToolchain(InProcessEmitToolchain.Instance)
-                .WithInvocationCount(SchedulerBenchmarks.StepsPerIteration).WithUnrollFactor(16);
-            IConfig config = ManualConfig.CreateEmpty()
-                .AddJob(job)
-                .AddLogger(ConsoleLogger.Default)
-                .AddColumnProvider(DefaultColumnProviders.Instance)
-                .AddDiagnoser(MemoryDiagnoser.Default)
-                .AddExporter(JsonExporter.Brief)
-                .WithArtifactsPath(Path.Combine(Repository.Root, "artifacts", "benchmarks"));
-            BenchmarkRunner.Run<SchedulerBenchmarks>(config);
+            Description = "What to measure.",
+            AllowMultipleArgumentsPerToken = true,
+            DefaultValueFactory = _ => names,
+        };
+        parts.AcceptOnlyFromAmong(names);
+        Option<bool> quick = new("--quick") { Description = "Few iterations: to try it, not to quote it." };
+        Option<string?> json = new("--json") { Description = "File for the result instead of one in bench/results." };
+        Command command = new("micro", "Measure time and allocations of scheduler, KV cache, tokenizer and sampler.") { parts, quick, json };
+        command.SetAction(parsed =>
+        {
+            string[] wanted = parsed.GetRequiredValue(parts);
+            IConfig config = Config(parsed.GetValue(quick) ? Job.ShortRun : Job.Default);
+            MicroRow[] rows = [.. Parts.Where(part => wanted.Contains(part.Part))
+                .SelectMany(part => MicroRow.Of(BenchmarkRunner.Run(part.Type, config)))];
+            MicroTable.Write(rows, Console.Out);
+            Console.WriteLine(ResultFile.SaveAs(parsed.GetValue(json), Suite, limits: null, new { Suite, Rows = rows }));
         });
         return command;
     }
+
+    /// <summary>In this process, because a project that BenchmarkDotNet generates would be built under this repository's rules.</summary>
+    private static ManualConfig Config(Job job) => ManualConfig.CreateEmpty()
+        .AddJob(job.WithToolchain(InProcessEmitToolchain.Instance))
+        .AddLogger(ConsoleLogger.Default)
+        .AddColumnProvider(DefaultColumnProviders.Instance)
+        .AddDiagnoser(MemoryDiagnoser.Default)
+        .AddExporter(JsonExporter.Brief)
+        .WithArtifactsPath(Path.Combine(Repository.Root, "artifacts", "benchmarks"));
 }

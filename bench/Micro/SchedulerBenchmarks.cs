@@ -9,12 +9,13 @@ namespace LlamaServe.Bench.Micro;
 /// The scheduler's part of a decode step: plan, append each sequence's token, commit, with the prefix cache on. The goal is
 /// 20 µs for 256 sequences, and no allocation.
 /// </summary>
-[MemoryDiagnoser]
-public class SchedulerBenchmarks
+[InvocationCount(StepsPerIteration, UnrollFactor)]
+public class SchedulerBenchmarks : CalibratedBenchmarks
 {
     /// <summary>Steps that are timed before the sequences start again, so that their buffers stay large enough.</summary>
-    internal const int StepsPerIteration = 1024;
+    private const int StepsPerIteration = 1024;
 
+    private const int UnrollFactor = 16;
     private const int PromptTokens = 100;
     private const int MostTokens = 2 * StepsPerIteration;
     private const int BlockSize = 16;
@@ -30,7 +31,7 @@ public class SchedulerBenchmarks
     public int Sequences { get; set; }
 
     /// <summary>Admits the sequences and computes their prompts.</summary>
-    [IterationSetup]
+    [IterationSetup(Target = nameof(DecodeStep))]
     public void AdmitSequences()
     {
         int blocksPerSequence = MostTokens / BlockSize + 2;
