@@ -2,6 +2,7 @@ using System.CommandLine;
 using LlamaServe.Bench.Cost;
 using LlamaServe.Bench.Cuda;
 using LlamaServe.Bench.Frontend;
+using LlamaServe.Bench.Gate;
 using LlamaServe.Bench.Gpu;
 using LlamaServe.Bench.Load;
 using LlamaServe.Bench.Machine;
@@ -25,6 +26,7 @@ RootCommand root = new("LlamaServe's measurements and the training of its bundle
     CostCommand.Create(),
     CubinsCommand.Create(),
     FrontendCommand.Create(),
+    GateCommand.Create(),
     GpuCommand.Create(),
     KernelsCommand.Create(),
     KernelTableCommand.Create(),

@@ -30,7 +30,7 @@ public class KvCacheBenchmarks : CalibratedBenchmarks
         Sequence first = new(new SequenceSpec(_prompt, Tokens + 1));
         _filled.TryAllocate(first, Tokens, _copies);
         first.ComputedCount = Tokens;
-        _filled.Commit(first);
+        _filled.Commit(first, Tokens);
         _filled.Free(first);
         _sharer = new Sequence(new SequenceSpec(_prompt, Tokens + 1));
     }
