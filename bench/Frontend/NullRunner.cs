@@ -10,17 +10,19 @@ namespace LlamaServe.Bench.Frontend;
 /// A device that computes nothing: every step is done at once, and the next token is made up. What is left to measure is all
 /// that is not the model: scheduling, text, streams.
 /// </summary>
-internal sealed class NullRunner(Tokenizer tokenizer, int contextLength, int maxRows) : IModelRunner
+/// <param name="onStep">Called in every step, to take the time that a device would; null: none.</param>
+internal sealed class NullRunner(
+    Tokenizer tokenizer, int contextLength, int maxRows, int kvTokens = 1 << 22, Action<StepPlan>? onStep = null) : IModelRunner
 {
     private const int BlockSize = 16;
-    private const int KvTokens = 1 << 22;
 
     private readonly SamplingBatch _results = new(maxRows);
 
-    public RunnerCapacity Capacity { get; } = new(tokenizer.VocabularySize, contextLength, KvTokens / BlockSize, []);
+    public RunnerCapacity Capacity { get; } = new(tokenizer.VocabularySize, contextLength, kvTokens / BlockSize, []);
 
     public void Submit(StepPlan plan)
     {
+        onStep?.Invoke(plan);
         plan.Copies.Clear();
         SamplingRows.Fill(plan, _results);
         Span<int> ids = _results.TokenIds;

@@ -35,21 +35,21 @@ internal sealed class LoadGenerator(IGenerationClient client, int? maxConcurrenc
                 await Task.Delay(wait, cancellationToken);
             }
 
-            Conversation conversation = conversations[i];
-            running.Add(Task.Run(() => HoldAsync(conversation, cancellationToken), cancellationToken));
+            int index = i;
+            running.Add(Task.Run(() => HoldAsync(conversations[index], index, cancellationToken), cancellationToken));
         }
 
         await Task.WhenAll(running);
         return Stopwatch.GetElapsedTime(start).TotalSeconds;
     }
 
-    private async Task HoldAsync(Conversation conversation, CancellationToken cancellationToken)
+    private async Task HoldAsync(Conversation conversation, int index, CancellationToken cancellationToken)
     {
         List<int> said = [];
         foreach (Turn turn in conversation.Turns)
         {
             said.AddRange(turn.Input);
-            RequestRecord record = new(said.Count);
+            RequestRecord record = new(said.Count) { Conversation = index };
             await SendAsync(new LoadRequest([.. said], turn.OutputTokens), record, cancellationToken);
             _records.Add(record);
             if (record.Error is not null)

@@ -10,6 +10,9 @@ internal sealed class RequestRecord(int promptTokens)
 
     public int PromptTokens { get; } = promptTokens;
 
+    /// <summary>Which of the conversations sent it.</summary>
+    public int Conversation { get; init; }
+
     public int OutputTokens { get; private set; }
 
     public long Sent { get; private set; }

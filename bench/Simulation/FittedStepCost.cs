@@ -1,16 +1,35 @@
 namespace LlamaServe.Bench.Simulation;
 
-/// <summary>Seconds = a + b · tokens + c · sequences + d · attended tokens, none of them negative, fitted to measured steps.</summary>
+/// <summary>
+/// Seconds = a + b · tokens + c · sequences + d · attended while decoding + e · attended in prompts, none of them negative, fitted to
+/// measured steps.
+/// </summary>
 internal sealed class FittedStepCost : IStepCost
 {
-    private const int Terms = 4;
+    private const int Terms = 5;
 
-    private readonly double[] _weights;
+    /// <summary>Fits after the first one, each weighted by what the one before it expects.</summary>
+    private const int Refinements = 5;
 
-    private FittedStepCost(double[] weights) => _weights = weights;
+    private readonly double[] _seconds;
+
+    /// <param name="seconds">[5], as <see cref="Weights"/>.</param>
+    /// <exception cref="ArgumentException">There are not five, or one is negative.</exception>
+    public FittedStepCost(IEnumerable<double> seconds)
+    {
+        _seconds = [.. seconds];
+        if (_seconds.Length != Terms || _seconds.Any(value => value is not (>= 0 and < double.PositiveInfinity)) || _seconds.Sum() == 0)
+        {
+            throw new ArgumentException($"a step's cost has {Terms} terms, none negative and not all 0");
+        }
+    }
+
+    /// <summary>[a, b, c, d, e] seconds.</summary>
+    public IReadOnlyList<double> Weights => _seconds;
 
     /// <summary>
-    /// Least squares of the relative error, so that short steps count as much as long ones. A term that would be negative is left
+    /// Least squares of the error relative to the expected time, so that short steps count as much as long ones and a step that was
+    /// disturbed does not count less for being long: the sum of many expected times is right. A term that would be negative is left
     /// out and the others are fitted again.
     /// </summary>
     /// <exception cref="ArgumentException">Fewer steps than terms.</exception>
@@ -21,18 +40,16 @@ internal sealed class FittedStepCost : IStepCost
             throw new ArgumentException($"{steps.Count} steps are too few to fit {Terms} terms");
         }
 
-        bool[] isUsed = [true, true, true, true];
-        while (true)
+        double mean = steps.Average(step => step.Seconds);
+        FittedStepCost fitted = FitWeighted(steps, step => step.Seconds);
+        for (int i = 0; i < Refinements; i++)
         {
-            double[] weights = Solve(steps, isUsed);
-            int lowest = Array.IndexOf(weights, weights.Min());
-            if (weights[lowest] >= 0)
-            {
-                return new FittedStepCost(weights);
-            }
-
-            isUsed[lowest] = false;
+            FittedStepCost last = fitted;
+            // What hardly costs anything by the last fit must not outweigh all others.
+            fitted = FitWeighted(steps, step => Math.Max(last.Seconds(step.Size), 0.01 * mean));
         }
+
+        return fitted;
     }
 
     public double Seconds(in StepSize step)
@@ -40,41 +57,67 @@ internal sealed class FittedStepCost : IStepCost
         double sum = 0;
         for (int term = 0; term < Terms; term++)
         {
-            sum += _weights[term] * Value(step, term);
+            sum += _seconds[term] * Value(step, term);
         }
 
         return sum;
     }
 
-    private static double Value(in StepSize step, int term) => term switch { 0 => 1, 1 => step.Tokens, 2 => step.Sequences, _ => step.Attended };
+    private static FittedStepCost FitWeighted(IReadOnlyList<MeasuredStep> steps, Func<MeasuredStep, double> expected)
+    {
+        double[] weights = [.. steps.Select(step => 1 / (expected(step) * expected(step)))];
+        bool[] isUsed = [.. Enumerable.Repeat(true, Terms)];
+        while (true)
+        {
+            double[] seconds = Solve(steps, weights, isUsed);
+            int lowest = Array.IndexOf(seconds, seconds.Min());
+            if (seconds[lowest] >= 0)
+            {
+                return new FittedStepCost(seconds);
+            }
+
+            isUsed[lowest] = false;
+        }
+    }
+
+    private static double Value(in StepSize step, int term) => term switch
+    {
+        0 => 1,
+        1 => step.Tokens,
+        2 => step.Sequences,
+        3 => step.DecodeAttended,
+        _ => step.PrefillAttended,
+    };
 
     // Normal equations of the used terms, by Gauss and Jordan; a term that the others determine gets no weight.
-    private static double[] Solve(IReadOnlyList<MeasuredStep> steps, bool[] isUsed)
+    private static double[] Solve(IReadOnlyList<MeasuredStep> steps, double[] weights, bool[] isUsed)
     {
         double[,] m = new double[Terms, Terms + 1];
-        foreach (MeasuredStep step in steps)
+        for (int s = 0; s < steps.Count; s++)
         {
             for (int i = 0; i < Terms; i++)
             {
+                double weighted = weights[s] * Value(steps[s].Size, i);
                 for (int j = 0; j < Terms; j++)
                 {
-                    m[i, j] += Value(step.Size, i) * Value(step.Size, j) / (step.Seconds * step.Seconds);
+                    m[i, j] += weighted * Value(steps[s].Size, j);
                 }
 
-                m[i, Terms] += Value(step.Size, i) / step.Seconds;
+                m[i, Terms] += weighted * steps[s].Seconds;
             }
         }
 
+        double[] diagonal = [.. Enumerable.Range(0, Terms).Select(i => m[i, i])];
+        bool[] isSolved = new bool[Terms];
         for (int pivot = 0; pivot < Terms; pivot++)
         {
-            bool isFree = isUsed[pivot] && m[pivot, pivot] > 1e-9 * Diagonal(steps, pivot);
-            if (isFree)
+            isSolved[pivot] = isUsed[pivot] && m[pivot, pivot] > 1e-9 * diagonal[pivot];
+            if (isSolved[pivot])
             {
                 Eliminate(m, pivot);
             }
             else
             {
-                isUsed[pivot] = false;
                 for (int i = 0; i < Terms; i++)
                 {
                     m[i, pivot] = 0;
@@ -82,11 +125,8 @@ internal sealed class FittedStepCost : IStepCost
             }
         }
 
-        return [.. Enumerable.Range(0, Terms).Select(i => isUsed[i] ? m[i, Terms] / m[i, i] : 0)];
+        return [.. Enumerable.Range(0, Terms).Select(i => isSolved[i] ? m[i, Terms] / m[i, i] : 0)];
     }
-
-    private static double Diagonal(IReadOnlyList<MeasuredStep> steps, int term) =>
-        steps.Sum(step => Value(step.Size, term) * Value(step.Size, term) / (step.Seconds * step.Seconds));
 
     private static void Eliminate(double[,] m, int pivot)
     {

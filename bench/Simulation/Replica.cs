@@ -13,7 +13,7 @@ internal sealed class Replica
     private readonly KvCacheManager _blocks;
     private readonly StepProgress _progress;
     private readonly StepPlan _plan;
-    private readonly StepCostModel _costs = new();
+    private readonly StepCostModel _costs;
     private readonly IStepCost _device;
     private double _started;
     private double _usedSeconds;
@@ -21,9 +21,11 @@ internal sealed class Replica
 
     /// <param name="options">As an engine takes them.</param>
     /// <param name="kvTokens">Tokens that its KV cache holds.</param>
-    public Replica(EngineOptions options, int kvTokens, IStepCost device)
+    /// <param name="costs">What the engine has learned before of how long steps take; null: nothing.</param>
+    public Replica(EngineOptions options, int kvTokens, IStepCost device, StepCostModel? costs = null)
     {
         options.Validate();
+        _costs = costs ?? new StepCostModel();
         _device = device;
         _plan = new StepPlan(options.MaxSequences);
         _blocks = new KvCacheManager(kvTokens / options.BlockSize, options.BlockSize, options.PrefixCaching, new BlockHasher());

@@ -12,6 +12,7 @@ internal static class SimulateArguments
     private static readonly Option<double> WeightBits = new("--weight-bits") { DefaultValueFactory = _ => 8, Description = "Of a weight: 4, 8 or 16." };
     private static readonly Option<double> KvBits = new("--kv-bits") { DefaultValueFactory = _ => 8, Description = "Of an element of keys and values." };
     private static readonly Option<string> Gpu = new("--gpu") { DefaultValueFactory = _ => "H100", Description = string.Join(", ", DataSheet.Known.Select(known => known.Name)) };
+    private static readonly Option<string?> StepCost = new("--step-cost") { Description = "A file that simulate check has written: measured steps instead of a data sheet." };
     private static readonly Option<int> Parallel = Count("--tensor-parallel", "GPUs of a replica.", 2);
     private static readonly Option<int> Replicas = Count("--replicas", "Replicas behind the router.", 4);
     private static readonly Option<Routing> Route = new("--routing") { DefaultValueFactory = _ => Routing.LeastLoaded };
@@ -33,7 +34,7 @@ internal static class SimulateArguments
 
     public static IReadOnlyList<Option> All { get; } =
     [
-        Model, WeightBits, KvBits, Gpu, Parallel, Replicas, Route, Agents, Input, Output, SharedPrefix, SystemTokens, Turns, Conversations, Rate,
+        Model, WeightBits, KvBits, Gpu, StepCost, Parallel, Replicas, Route, Agents, Input, Output, SharedPrefix, SystemTokens, Turns, Conversations, Rate,
         Concurrency, Seed, MaxSequences, TokenBudget, StepTime, Compute, Bandwidth, .. PriceArguments.OfOneDevice,
     ];
 
@@ -46,20 +47,32 @@ internal static class SimulateArguments
             throw new ArgumentException("counts are at least 1, --rate is above 0, --shared-prefix 0 to 1");
         }
 
-        ModelShape model = ModelShape.Named(parsed.GetRequiredValue(Model)) with { WeightBits = parsed.GetValue(WeightBits), KvBits = parsed.GetValue(KvBits) };
-        DeviceGroup group = new(
-            DataSheet.Named(parsed.GetRequiredValue(Gpu)), model, parsed.GetValue(Parallel), parsed.GetValue(Compute), parsed.GetValue(Bandwidth));
+        (IStepCost cost, int kvTokens, string? hardware) = parsed.GetValue(StepCost) is { } path ? Measured(path) : Expected(parsed);
         EngineOptions options = new()
         {
             TokenBudget = parsed.GetValue(TokenBudget),
             MaxSequences = parsed.GetValue(MaxSequences),
             StepTimeTarget = TimeSpan.FromMilliseconds(parsed.GetValue(StepTime)),
         };
-        Replica[] replicas = [.. Enumerable.Range(0, parsed.GetValue(Replicas)).Select(_ => new Replica(options, group.KvTokens, group))];
+        Replica[] replicas = [.. Enumerable.Range(0, parsed.GetValue(Replicas)).Select(_ => new Replica(options, kvTokens, cost))];
         return new SimulatedRun(
             new Cluster(replicas, parsed.GetValue(Route), parsed.GetValue(Concurrency)), Make(parsed), parsed.GetValue(Conversations),
-            parsed.GetValue(Rate) ?? double.PositiveInfinity, parsed.GetValue(Seed), replicas.Length * group.Count, group.KvTokens,
-            PriceArguments.ReadOne(parsed, group.Gpu.Name));
+            parsed.GetValue(Rate) ?? double.PositiveInfinity, parsed.GetValue(Seed), replicas.Length * parsed.GetValue(Parallel), kvTokens,
+            PriceArguments.ReadOne(parsed, hardware));
+    }
+
+    private static (IStepCost Cost, int KvTokens, string? Hardware) Measured(string path)
+    {
+        StepCostFile file = StepCostFile.Load(path);
+        return (new FittedStepCost(file.Seconds), file.KvTokens, null);
+    }
+
+    private static (IStepCost Cost, int KvTokens, string? Hardware) Expected(ParseResult parsed)
+    {
+        ModelShape model = ModelShape.Named(parsed.GetRequiredValue(Model)) with { WeightBits = parsed.GetValue(WeightBits), KvBits = parsed.GetValue(KvBits) };
+        DeviceGroup group = new(
+            DataSheet.Named(parsed.GetRequiredValue(Gpu)), model, parsed.GetValue(Parallel), parsed.GetValue(Compute), parsed.GetValue(Bandwidth));
+        return (group, group.KvTokens, group.Gpu.Name);
     }
 
     private static Func<int, TokenSource, Random, IEnumerable<Conversation>> Make(ParseResult parsed)

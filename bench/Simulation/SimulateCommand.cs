@@ -10,7 +10,7 @@ internal static class SimulateCommand
     public static Command Create()
     {
         Option<string?> json = new("--json") { Description = "File for the prediction." };
-        Command command = new("simulate", "Predict throughput, latency and cost of GPUs by the real scheduler over a cost model.") { json };
+        Command command = new("simulate", "Predict throughput, latency and cost of GPUs by the real scheduler over a cost model.") { json, CheckCommand.Create() };
         foreach (Option option in SimulateArguments.All)
         {
             command.Add(option);
