@@ -3,6 +3,7 @@ using LlamaServe.Bench.Cost;
 using LlamaServe.Bench.Cuda;
 using LlamaServe.Bench.Frontend;
 using LlamaServe.Bench.Gate;
+using LlamaServe.Bench.Generator;
 using LlamaServe.Bench.Gpu;
 using LlamaServe.Bench.Load;
 using LlamaServe.Bench.Machine;
@@ -27,6 +28,7 @@ RootCommand root = new("LlamaServe's measurements and the training of its bundle
     CubinsCommand.Create(),
     FrontendCommand.Create(),
     GateCommand.Create(),
+    GeneratorCommand.Create(),
     GpuCommand.Create(),
     KernelsCommand.Create(),
     KernelTableCommand.Create(),

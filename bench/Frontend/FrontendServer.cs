@@ -1,5 +1,6 @@
 using System.Net;
 using LlamaServe.Engine;
+using LlamaServe.Engine.Scheduling;
 using LlamaServe.Kernels.Cpu;
 using LlamaServe.Models;
 using LlamaServe.Server;
@@ -14,8 +15,9 @@ internal static class FrontendServer
     private const int ContextLength = 16384;
 
     /// <summary>Starts it.</summary>
+    /// <param name="onStep">Called in every step, to take a device's time; null: steps take none.</param>
     /// <returns>The application and the address of its gRPC port.</returns>
-    public static async Task<(WebApplication App, string Address)> StartAsync(CancellationToken cancellationToken)
+    public static async Task<(WebApplication App, string Address)> StartAsync(CancellationToken cancellationToken, Action<StepPlan>? onStep = null)
     {
         ServerOptions options = new()
         {
@@ -24,7 +26,7 @@ internal static class FrontendServer
             MetricsPort = null,
             LogLevel = Microsoft.Extensions.Logging.LogLevel.Warning,
         };
-        WebApplication app = ServerApplication.Build(options, (_, token) => StartModelAsync(options.Engine, token));
+        WebApplication app = ServerApplication.Build(options, (_, token) => StartModelAsync(options.Engine, onStep, token));
         await app.StartAsync(cancellationToken);
         EngineHost host = (EngineHost)app.Services.GetService(typeof(EngineHost))!;
         await host.Model.WaitAsync(cancellationToken);
@@ -32,12 +34,12 @@ internal static class FrontendServer
     }
 
     // Tokenizer, configuration and defaults are the bundled model's; its weights are dropped again.
-    private static async Task<HostedModel> StartModelAsync(EngineOptions options, CancellationToken cancellationToken)
+    private static async Task<HostedModel> StartModelAsync(EngineOptions options, Action<StepPlan>? onStep, CancellationToken cancellationToken)
     {
         using CpuBackend backend = new(new CpuBackendOptions { Threads = 1 });
         using LoadedModel model = ModelLoader.Load(ServerOptions.BundledModelPath, backend);
         int rows = options.MaxSequences + options.PromptLogProbRows;
-        LlamaEngine engine = new(() => new NullRunner(model.Tokenizer, ContextLength, rows), options);
+        LlamaEngine engine = new(() => new NullRunner(model.Tokenizer, ContextLength, rows, onStep: onStep), options);
         await engine.StartAsync(cancellationToken);
         return new HostedModel("null", engine, model.Tokenizer, model.Model.Config, model.Defaults, "null device");
     }

@@ -36,22 +36,24 @@ internal sealed class LoadGenerator(IGenerationClient client, int? maxConcurrenc
             }
 
             int index = i;
-            running.Add(Task.Run(() => HoldAsync(conversations[index], index, cancellationToken), cancellationToken));
+            long due = start + (long)(arrivals[i] * Stopwatch.Frequency);
+            running.Add(Task.Run(() => HoldAsync(conversations[index], index, due, cancellationToken), cancellationToken));
         }
 
         await Task.WhenAll(running);
         return Stopwatch.GetElapsedTime(start).TotalSeconds;
     }
 
-    private async Task HoldAsync(Conversation conversation, int index, CancellationToken cancellationToken)
+    private async Task HoldAsync(Conversation conversation, int index, long due, CancellationToken cancellationToken)
     {
         List<int> said = [];
         foreach (Turn turn in conversation.Turns)
         {
             said.AddRange(turn.Input);
-            RequestRecord record = new(said.Count) { Conversation = index };
+            RequestRecord record = new(said.Count) { Conversation = index, Due = due };
             await SendAsync(new LoadRequest([.. said], turn.OutputTokens), record, cancellationToken);
             _records.Add(record);
+            due = Stopwatch.GetTimestamp();
             if (record.Error is not null)
             {
                 return;
@@ -70,9 +72,11 @@ internal sealed class LoadGenerator(IGenerationClient client, int? maxConcurrenc
 
     private async Task SendAsync(LoadRequest request, RequestRecord record, CancellationToken cancellationToken)
     {
-        if (_places is not null)
+        if (_places is not null && !_places.Wait(0, cancellationToken))
         {
             await _places.WaitAsync(cancellationToken);
+            // Held back on purpose.
+            record.Due = Stopwatch.GetTimestamp();
         }
 
         Interlocked.Increment(ref _inFlight);

@@ -15,6 +15,9 @@ internal sealed class RequestRecord(int promptTokens)
 
     public int OutputTokens { get; private set; }
 
+    /// <summary>When it was to be sent.</summary>
+    public long Due { get; set; }
+
     public long Sent { get; private set; }
 
     public long First { get; private set; }
@@ -34,6 +37,9 @@ internal sealed class RequestRecord(int promptTokens)
     public string Text { get; set; } = "";
 
     public bool IsComplete => Error is null && First != 0;
+
+    /// <summary>Seconds by which it was sent too late: the generator's own fault.</summary>
+    public double SendLag => Math.Max(0, (Sent - Due) / (double)Stopwatch.Frequency);
 
     /// <summary>Seconds from sending to the first piece.</summary>
     public double TimeToFirstToken => Stopwatch.GetElapsedTime(Sent, First).TotalSeconds;

@@ -14,6 +14,12 @@ internal sealed class ServeResult(IReadOnlyCollection<RequestRecord> records, do
 
     public double Seconds => seconds;
 
+    /// <summary>Processor time of this process, which sent and read.</summary>
+    public double ClientProcessorSeconds { get; init; }
+
+    /// <summary>The part of this machine that other processes had meanwhile; null where unknown.</summary>
+    public double? OthersShare { get; init; }
+
     public int Completed => _complete.Length;
 
     public int Failed => records.Count - _complete.Length;
@@ -41,6 +47,9 @@ internal sealed class ServeResult(IReadOnlyCollection<RequestRecord> records, do
     /// <summary>Seconds between pieces, of all answers together.</summary>
     public Distribution InterTokenLatency { get; } = new(records.Where(record => record.IsComplete).SelectMany(record => record.Gaps));
 
+    /// <summary>Seconds by which requests were sent too late.</summary>
+    public Distribution SendLag { get; } = new(records.Where(record => record.IsComplete).Select(record => record.SendLag));
+
     /// <summary>Seconds to the last piece.</summary>
     public Distribution Latency { get; } = new(records.Where(record => record.IsComplete).Select(record => record.Latency));
 
@@ -65,11 +74,13 @@ internal sealed class ServeResult(IReadOnlyCollection<RequestRecord> records, do
             ["request_goodput"] = Goodput,
             ["output_throughput"] = OutputTokensPerSecond,
             ["total_token_throughput"] = TokensPerSecond,
+            ["client_processors"] = ClientProcessorSeconds / seconds,
         };
         AddTimes(json, "ttft", TimeToFirstToken);
         AddTimes(json, "tpot", TimePerToken);
         AddTimes(json, "itl", InterTokenLatency);
         AddTimes(json, "e2el", Latency);
+        AddTimes(json, "send_lag", SendLag);
         if (detailed)
         {
             AddRequests(json);

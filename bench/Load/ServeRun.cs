@@ -1,3 +1,4 @@
+using LlamaServe.Bench.Frontend;
 using LlamaServe.Models.Tokenization;
 using LlamaServe.Models.Weights;
 using LlamaServe.V1;
@@ -33,10 +34,16 @@ internal static class ServeRun
         using CancellationTokenSource done = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
         int total = conversations.Sum(conversation => conversation.Turns.Count);
         Task progress = ProgressLine.ShowAsync(load, total, output, isTerminal: !Console.IsOutputRedirected, done.Token);
+        ProcessorClock processor = new();
         double seconds = await load.RunAsync(conversations, arrivals, cancellationToken);
+        ServeResult result = new(load.Records, seconds, options.Goal)
+        {
+            ClientProcessorSeconds = processor.Own,
+            OthersShare = processor.OthersShare(clients: 0, seconds),
+        };
         await done.CancelAsync();
         await progress;
-        return new ServeResult(load.Records, seconds, options.Goal);
+        return result;
     }
 
     /// <param name="path">A snapshot's folder or a GGUF file.</param>

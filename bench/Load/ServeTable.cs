@@ -17,11 +17,13 @@ internal static class ServeTable
 
         Line("output tokens", $"{result.OutputTokensPerSecond:F1} /s");
         Line("all tokens", $"{result.TokensPerSecond:F1} /s");
+        Line("processors of this client", $"{result.ClientProcessorSeconds / result.Seconds:F2}");
         output.WriteLine($"{"milliseconds",-28}{"mean",10}{"p50",10}{"p90",10}{"p99",10}");
         Times("time to first token", result.TimeToFirstToken);
         Times("time per token after it", result.TimePerToken);
         Times("between pieces", result.InterTokenLatency);
         Times("whole answer", result.Latency);
+        Times("sent too late", result.SendLag);
         foreach ((string error, int count) in result.Errors)
         {
             output.WriteLine($"{count} × {error}");
