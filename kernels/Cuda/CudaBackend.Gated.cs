@@ -23,7 +23,7 @@ public sealed partial class CudaBackend
         Tensor y = _arena.Rent(x.Rows, interleaved.Rows, DType.BF16);
         if (x.Rows > 0)
         {
-            _linear.RunGated(x, interleaved, y);
+            _linear.Run(x, interleaved, default, null, y);
         }
         return y;
     }

@@ -24,7 +24,7 @@ template <int Count> struct MmaTile {
 // Byte of sixteen-byte part `part` of row `row` among rows of 128 swizzled bytes.
 DEVICE uint32_t part_at(int row, int part) { return static_cast<uint32_t>(row * ChunkBytes + ((part ^ (row & 7)) << 4)); }
 
-template <class T> DEVICE void copy_chunk(const TiledMatMulArguments& a, const TileWork& work, int chunk, uint32_t stage, uint64_t policy, bool weights)
+template <class E, class T> DEVICE void copy_chunk(const TiledMatMulArguments& a, const TileWork& work, int chunk, uint32_t stage, uint64_t policy, bool weights)
 {
     const int at = thread_index() * 16;
     if (weights) {
@@ -33,6 +33,10 @@ template <class T> DEVICE void copy_chunk(const TiledMatMulArguments& a, const T
             UNROLL for (int i = 0; i < BlockBytes; i += Threads * 16)
                 copy_async_16_once(stage + b * BlockBytes + i + at, from + i + at, policy);
         }
+        return;
+    }
+    if constexpr (!E::Quantized) {
+        copy_rows<T::Tokens, Threads / 8>(a, work.token_tile * T::Tokens, chunk, stage + T::WeightBytes, thread_index());
         return;
     }
     const int first = work.token_tile * T::Tokens, bytes = (a.padded_tokens - first) * ChunkBytes;
@@ -69,11 +73,11 @@ template <class E, class T> DEVICE void sum_splits(const TiledMatMulArguments& a
     const uint64_t policy = evict_first_policy();
     UNROLL for (int s = 0; s < T::Stages - 1; ++s)
         if (first + s < last)
-            copy_chunk<T>(a, work, first + s, shared_base() + s * T::StageBytes, policy, true);
+            copy_chunk<E, T>(a, work, first + s, shared_base() + s * T::StageBytes, policy, true);
     dependency_wait(); // the weights were there before
     UNROLL for (int s = 0; s < T::Stages - 1; ++s) {
         if (first + s < last)
-            copy_chunk<T>(a, work, first + s, shared_base() + s * T::StageBytes, policy, false);
+            copy_chunk<E, T>(a, work, first + s, shared_base() + s * T::StageBytes, policy, false);
         copy_async_commit();
     }
     typename E::Sum sum[T::Sums] = {};
@@ -82,8 +86,8 @@ template <class E, class T> DEVICE void sum_splits(const TiledMatMulArguments& a
         copy_async_wait<T::Stages - 2>();
         barrier();
         if (chunk + T::Stages - 1 < last) {
-            copy_chunk<T>(a, work, chunk + T::Stages - 1, shared_base() + writing * T::StageBytes, policy, true);
-            copy_chunk<T>(a, work, chunk + T::Stages - 1, shared_base() + writing * T::StageBytes, policy, false);
+            copy_chunk<E, T>(a, work, chunk + T::Stages - 1, shared_base() + writing * T::StageBytes, policy, true);
+            copy_chunk<E, T>(a, work, chunk + T::Stages - 1, shared_base() + writing * T::StageBytes, policy, false);
         }
         copy_async_commit();
         multiply_chunk<E, T>(sum, shared_base() + reading * T::StageBytes);
@@ -100,23 +104,37 @@ template <class E, class T> DEVICE void sum_splits(const TiledMatMulArguments& a
     copy_async_wait<0>();
 }
 
-// Turns the tile in shared memory, so that a warp writes 128 rows of a token at a time.
+// Turns the tile in shared memory, so that a warp writes 128 rows (64 where gated) of a token at a time.
 template <class E, class T> DEVICE void write_tile(const TiledMatMulArguments& a, const TileWork& work, const typename E::Sum (&sum)[T::Sums])
 {
-    const int lane = lane_index(), row = warp_index() / T::WarpsAcross * T::RowTiles * 16 + (lane >> 2);
-    const int own = warp_index() % T::WarpsAcross * T::TokenTiles * 8, out_row = work.row_tile * TileRows + 4 * lane;
+    using G = Gate<E::Quantized>;
+    const int lane = lane_index(), rows = warp_index() / T::WarpsAcross * T::RowTiles * 16, row = rows + (lane >> 2);
+    const int own = warp_index() % T::WarpsAcross * T::TokenTiles * 8;
+    const int out_rows = a.gated ? TileRows / 2 : TileRows, out_row = work.row_tile * out_rows + 4 * lane;
     shared_ptr<float> turned = shared_at<float>(shared_base());
     for (int slice = 0; slice < T::Tokens; slice += T::SliceTokens) {
         const int first = work.token_tile * T::Tokens + slice, left = a.tokens - first;
+        const int own_token = own % T::SliceTokens + 2 * (lane & 3);
         barrier();
         if (own / T::SliceTokens == slice / T::SliceTokens)
-            UNROLL for (int r = 0; r < T::RowTiles; ++r)
-                UNROLL for (int t = 0; t < T::TokenTiles; ++t)
-                    UNROLL for (int e = 0; e < 4; ++e)
-                        store(turned + ((own + t * 8) % T::SliceTokens + 2 * (lane & 3) + (e & 1)) * T::SliceStride + row + r * 16 + 8 * (e >> 1),
-                              sum_to_float(sum[(r * T::TokenTiles + t) * 4 + e]));
+            UNROLL for (int r = 0; r < T::RowTiles; ++r) {
+                if (a.gated) {
+                    const G gate = G::of(a, work.row_tile * TileRows + row + r * 16);
+                    UNROLL for (int t = 0; t < T::TokenTiles; ++t)
+                        UNROLL for (int e = 0; e < 2; ++e) {
+                            const int token = own_token + t * 8 + e, at = (r * T::TokenTiles + t) * 4 + e;
+                            store(turned + token * T::SliceStride + rows / 2 + r * 8 + (lane >> 2),
+                                  G::apply(a, gate, first + token, sum_to_float(sum[at]), sum_to_float(sum[at + 2])));
+                        }
+                } else {
+                    UNROLL for (int t = 0; t < T::TokenTiles; ++t)
+                        UNROLL for (int e = 0; e < 4; ++e)
+                            store(turned + (own_token + t * 8 + (e & 1)) * T::SliceStride + row + r * 16 + 8 * (e >> 1),
+                                  sum_to_float(sum[(r * T::TokenTiles + t) * 4 + e]));
+                }
+            }
         barrier();
-        if (out_row < a.rows)
+        if (4 * lane < out_rows && out_row < a.rows)
             for (int token = warp_index(); token < T::SliceTokens && token < left; token += Threads / 32)
                 write_four(a, first + token, out_row, load(cast<const float4>(turned + token * T::SliceStride) + lane));
     }
@@ -135,13 +153,18 @@ template <class E, int Tokens> DEVICE void tiled_matmul(const TiledMatMulArgumen
 
 struct S8 {
     using Sum = int;
-    static constexpr bool Exact = true;
+    static constexpr bool Exact = true, Quantized = true;
     DEVICE void multiply(Sum* sum, const uint32_t* a, const uint32_t* b) { mma_s8(sum, a, b); }
+};
+struct BFloat16 {
+    using Sum = float;
+    static constexpr bool Exact = false, Quantized = false;
+    DEVICE void multiply(Sum* sum, const uint32_t* a, const uint32_t* b) { mma_bf16(sum, a, b); }
 };
 #if __CUDA_ARCH__ >= 890
 struct E4m3 {
     using Sum = float;
-    static constexpr bool Exact = false;
+    static constexpr bool Exact = false, Quantized = true;
     DEVICE void multiply(Sum* sum, const uint32_t* a, const uint32_t* b) { mma_e4m3(sum, a, b); }
 };
 #endif

@@ -46,30 +46,36 @@ internal sealed class LinearStep : IDisposable
                 end++;
             }
             ReadOnlySpan<WeightData> run = parts[begin..end];
-            stack.Add(format is null ? new StackedRows(row, LoadLinear(run), null) : new StackedRows(row, null, LoadTiled(run)));
+            stack.Add(format is null ? new StackedRows(row, LoadLinear(run), null) : new StackedRows(row, null, LoadTiled(new PackedRows(run))));
             row += stack[^1].Count;
         }
         return new StackedLinear([.. stack], parts[0].Columns);
     }
 
-    /// <summary>Gates and ups in turns, for <see cref="RunGated"/>.</summary>
-    /// <returns>Null where no kernel applies the activation: formats that differ, or whose activations are quantized.</returns>
+    /// <summary>Gates and ups in turns, whose product is silu(gate) · up.</summary>
+    /// <returns>Null where no kernel applies the activation: formats that differ.</returns>
+    /// <exception cref="ArgumentException">The device lacks what a part's format needs.</exception>
     /// <exception cref="CudaUnavailableException">The device has too little memory.</exception>
-    public CudaLinear? LoadGated(ReadOnlySpan<WeightData> gateParts, ReadOnlySpan<WeightData> upParts)
+    public StackedLinear? LoadGated(ReadOnlySpan<WeightData> gateParts, ReadOnlySpan<WeightData> upParts)
     {
+        TiledFormat? format = _tiledLoader.FormatOf(gateParts[0]);
         foreach (WeightData part in (ReadOnlySpan<WeightData>)[.. gateParts, .. upParts])
         {
-            if (_tiledLoader.FormatOf(part) is not null)
+            if (_tiledLoader.FormatOf(part) != format)
             {
                 return null;
             }
+        }
+        if (format is not null)
+        {
+            return new StackedLinear([new StackedRows(0, null, LoadTiled(new PackedRows(gateParts, upParts)))], gateParts[0].Columns);
         }
         if (_loader.LoadGated(gateParts, upParts) is not { } interleaved)
         {
             return null;
         }
         _matMul.Prepare(interleaved);
-        return interleaved;
+        return new StackedLinear([new StackedRows(0, interleaved, null)], gateParts[0].Columns);
     }
 
     /// <summary>Takes the memory for products of up to <paramref name="maxTokens"/> tokens with all loaded weights.</summary>
@@ -79,7 +85,7 @@ internal sealed class LinearStep : IDisposable
         _tiledMatMul.Reserve(maxTokens, _runtime.Memory, _runtime.Stream);
     }
 
-    /// <summary>y = x · Wᵀ (+ bias) (+ residual) for at least one row.</summary>
+    /// <summary>y = x · Wᵀ (+ bias) (+ residual), or silu(gate) · up of gates and ups in turns, for at least one row.</summary>
     /// <param name="bias">F32 [weight.Rows], or 0.</param>
     public void Run(Tensor x, StackedLinear weight, DevicePtr bias, Tensor? residual, Tensor y)
     {
@@ -96,16 +102,11 @@ internal sealed class LinearStep : IDisposable
             }
             else
             {
-                _tiledMatMul.Run(_runtime.Stream, Quantizer.Of(rounded, part.Tiled!.Format), part.Tiled, ownBias, ownResidual, own);
+                TiledMatrix tiled = part.Tiled!;
+                TiledActivation rows = tiled.Format.IsQuantized ? Quantizer.Of(rounded, tiled.Format) : TiledActivation.OfRows(rounded);
+                _tiledMatMul.Run(_runtime.Stream, rows, tiled, ownBias, ownResidual, own);
             }
         }
-    }
-
-    /// <summary>y = silu(gate) · up for at least one row.</summary>
-    public void RunGated(Tensor x, CudaLinear interleaved, Tensor y)
-    {
-        _matMul.Reserve(x.Rows, _runtime.Memory, _runtime.Stream);
-        _matMul.Run(_runtime.Stream, Rounded(x), interleaved, default, null, y);
     }
 
     public void Dispose()
@@ -121,11 +122,14 @@ internal sealed class LinearStep : IDisposable
         return linear;
     }
 
-    private TiledMatrix LoadTiled(ReadOnlySpan<WeightData> parts)
+    private TiledMatrix LoadTiled(PackedRows rows)
     {
-        TiledMatrix matrix = _tiledLoader.Load(parts.ToArray());
+        TiledMatrix matrix = _tiledLoader.Load(rows);
         _tiledMatMul.Prepare(matrix);
-        Quantizer.Prepare(matrix.Format, matrix.Columns);
+        if (matrix.Format.IsQuantized)
+        {
+            Quantizer.Prepare(matrix.Format, matrix.Columns);
+        }
         return matrix;
     }
 

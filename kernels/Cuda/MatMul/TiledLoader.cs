@@ -5,7 +5,7 @@ using LlamaServe.Kernels.Cuda.Memory;
 
 namespace LlamaServe.Kernels.Cuda;
 
-/// <summary>Packs W8A8 matrices into the tiles of tiled_matmul.cuh on the device.</summary>
+/// <summary>Packs BF16 and W8A8 matrices into the tiles of tiled_matmul.cuh on the device.</summary>
 /// <param name="architecture">Decides which kernels will read them, and with it the splits.</param>
 internal sealed unsafe class TiledLoader(DevicePool pool, UploadRing ring, CudaStream stream, GpuArchitecture architecture) : IDisposable
 {
@@ -17,42 +17,75 @@ internal sealed unsafe class TiledLoader(DevicePool pool, UploadRing ring, CudaS
     /// <exception cref="ArgumentException">The device has no kernels for it.</exception>
     public TiledFormat? FormatOf(WeightData part) => TiledFormat.Of(part.Format, architecture);
 
-    /// <param name="parts">Of one tiled format, with equal column counts.</param>
-    public TiledMatrix Load(WeightData[] parts)
+    /// <param name="rows">Of one tiled format, with equal column counts.</param>
+    public TiledMatrix Load(PackedRows rows)
     {
-        TiledFormat format = FormatOf(parts[0])!;
-        int columns = parts[0].Columns, chunks = format.Chunks(columns), rowBytes = columns * format.ElementBytes;
-        nint[] rows = [.. parts.SelectMany(part => Enumerable.Range(0, part.Rows).Select(row => part.Address + row * (nint)rowBytes))];
-        int blocks = TiledFormat.Blocks(rows.Length);
+        TiledFormat format = FormatOf(rows.First)!;
+        int columns = rows.First.Columns, chunks = format.Chunks(columns), blocks = TiledFormat.Blocks(rows.Count);
         long blockBytes = (long)chunks * TiledFormat.BlockBytes;
-        DevicePtr weights = pool.Take(blocks * blockBytes), scales = pool.Take(sizeof(float) * (long)rows.Length);
+        DevicePtr weights = pool.Take(blocks * blockBytes);
+        float[] scales = new float[blocks * TiledFormat.BlockRows];
         _upload.Run(weights, blocks, blockBytes, (block, to) =>
         {
-            int row = Math.Min(block * TiledFormat.BlockRows, rows.Length);
-            PackBlock(rows.AsSpan(row, Math.Min(TiledFormat.BlockRows, rows.Length - row)), rowBytes, chunks, to);
+            int row = block * TiledFormat.BlockRows;
+            PackBlock(format, rows, row, to, scales.AsSpan(row, TiledFormat.BlockRows));
         });
-        float[] scaleRows = [.. parts.SelectMany(part => new ReadOnlySpan<float>((float*)part.Scales, part.Rows).ToArray())];
-        ring.Upload(stream, scales, MemoryMarshal.AsBytes(scaleRows.AsSpan()));
         int apart = architecture == GpuArchitecture.Sm90a ? blocks : blocks / TiledFormat.TileBlocks;
         int splits = SplitCount.Choose(apart, chunks, stream.Context.Device.MultiprocessorCount);
-        return new TiledMatrix(format, weights, scales, rows.Length, columns, splits);
+        return new TiledMatrix(format, weights, format.IsQuantized ? Upload(scales) : default, rows.Outputs, columns, splits, rows.IsGated);
     }
 
     public void Dispose() => _upload.Dispose();
 
-    /// <summary>Up to 64 rows as [chunk][row][128 bytes], the sixteen-byte parts of row r permuted by r &amp; 7; zeros elsewhere.</summary>
-    internal static void PackBlock(ReadOnlySpan<nint> rows, int rowBytes, int chunks, byte* block)
+    /// <summary>
+    /// 64 rows as [chunk][row][128 bytes], the sixteen-byte parts of row r permuted by r &amp; 7, and their scales; zeros where there
+    /// is no row and no column.
+    /// </summary>
+    private static void PackBlock(TiledFormat format, PackedRows rows, int first, byte* block, Span<float> scales)
     {
-        new Span<byte>(block, checked(chunks * TiledFormat.BlockBytes)).Clear();
-        for (int row = 0; row < rows.Length; row++)
+        int columns = rows.First.Columns, rowBytes = columns * format.ElementBytes;
+        new Span<byte>(block, checked(format.Chunks(columns) * TiledFormat.BlockBytes)).Clear();
+        byte[] rounded = new byte[rowBytes];
+        for (int row = 0; row < TiledFormat.BlockRows; row++)
         {
-            byte* source = (byte*)rows[row];
-            for (int at = 0; at < rowBytes; at += PartBytes)
+            if (rows[first + row] is not { } source)
             {
-                int part = at % TiledFormat.ChunkBytes / PartBytes ^ (row & 7);
-                byte* to = block + (long)(at / TiledFormat.ChunkBytes) * TiledFormat.BlockBytes + row * TiledFormat.ChunkBytes + part * PartBytes;
-                new ReadOnlySpan<byte>(source + at, Math.Min(PartBytes, rowBytes - at)).CopyTo(new Span<byte>(to, PartBytes));
+                continue;
             }
+            if (format.IsQuantized)
+            {
+                scales[row] = ((float*)source.Data.Scales)[source.Index];
+            }
+            PackRow(Elements(source, rounded), row, block);
         }
+    }
+
+    /// <summary>A row's elements in the format that they are packed in.</summary>
+    /// <param name="rounded">Room for the BF16 that F32 ones become.</param>
+    private static ReadOnlySpan<byte> Elements(WeightRow source, byte[] rounded)
+    {
+        if (source.Data.Format != WeightFormat.F32)
+        {
+            return new ReadOnlySpan<byte>(source.Elements, rounded.Length);
+        }
+        Bf16.Round(new ReadOnlySpan<float>(source.Elements, source.Data.Columns), rounded);
+        return rounded;
+    }
+
+    private static void PackRow(ReadOnlySpan<byte> source, int row, byte* block)
+    {
+        for (int at = 0; at < source.Length; at += PartBytes)
+        {
+            int part = at % TiledFormat.ChunkBytes / PartBytes ^ (row & 7);
+            byte* to = block + (long)(at / TiledFormat.ChunkBytes) * TiledFormat.BlockBytes + row * TiledFormat.ChunkBytes + part * PartBytes;
+            source.Slice(at, Math.Min(PartBytes, source.Length - at)).CopyTo(new Span<byte>(to, PartBytes));
+        }
+    }
+
+    private DevicePtr Upload(float[] scales)
+    {
+        DevicePtr memory = pool.Take(sizeof(float) * (long)scales.Length);
+        ring.Upload(stream, memory, MemoryMarshal.AsBytes(scales.AsSpan()));
+        return memory;
     }
 }

@@ -4,7 +4,7 @@ using LlamaServe.Kernels.Cuda.Memory;
 
 namespace LlamaServe.Kernels.Cuda;
 
-/// <summary>Products of quantized activations with quantized weights, by the kernels of matmul_w8a8.cu.</summary>
+/// <summary>Products of activations with weights of the same type, by the kernels of tiled_matmul.cuh.</summary>
 /// <param name="load">Loads the module of a unit, a file's name.</param>
 /// <param name="architecture">What the modules are compiled for.</param>
 /// <param name="multiprocessors">Of the device.</param>
@@ -16,7 +16,7 @@ internal sealed unsafe class TiledMatMul(Func<string, CudaModule> load, GpuArchi
     /// </summary>
     private const int SplitTokens = 256;
 
-    /// <summary>The variant for more than 64 tokens that goes through splits of inexact sums.</summary>
+    /// <summary>The variant for more than 64 tokens whose splits may have CTAs of their own.</summary>
     private const int SplitTile = 128;
 
     /// <summary>Tokens of the tiles that run beside each other, so that CTAs share weights and activations in the L2 cache.</summary>
@@ -32,7 +32,7 @@ internal sealed unsafe class TiledMatMul(Func<string, CudaModule> load, GpuArchi
     {
         if (!_kernels.ContainsKey(matrix.Format))
         {
-            CudaModule module = load(TiledFormat.Unit);
+            CudaModule module = load(matrix.Format.Unit);
             _kernels.Add(matrix.Format, Array.ConvertAll(
                 TiledVariant.Of(matrix.Format, architecture), variant => (variant, module.GetKernel($"matmul_{matrix.Format.Name}_t{variant.Tokens}"))));
         }
@@ -63,8 +63,8 @@ internal sealed unsafe class TiledMatMul(Func<string, CudaModule> load, GpuArchi
     }
 
     /// <summary>Queues the product. Allocates nothing.</summary>
-    /// <param name="x">Rows of the matrix's format and columns.</param>
-    /// <param name="matrix">Prepared, and the tokens reserved.</param>
+    /// <param name="x">Rows of the matrix's columns, and of its format or BF16 where that is not quantized.</param>
+    /// <param name="matrix">Prepared, and the tokens reserved. A gated one takes neither bias nor residual.</param>
     /// <param name="bias">F32 [matrix.Rows], or 0.</param>
     /// <param name="residual">F32 [tokens, matrix.Rows], or null; may be the output.</param>
     /// <param name="output">F32 or BF16 [tokens, matrix.Rows].</param>
@@ -74,6 +74,7 @@ internal sealed unsafe class TiledMatMul(Func<string, CudaModule> load, GpuArchi
         {
             Weights = matrix.Weights,
             X = x.Values,
+            XStride = x.RowStride,
             RowScales = matrix.Scales,
             XScales = x.Scales,
             Bias = bias,
@@ -85,6 +86,8 @@ internal sealed unsafe class TiledMatMul(Func<string, CudaModule> load, GpuArchi
             Tokens = x.Tokens,
             PaddedTokens = TiledFormat.PaddedTokens(x.Tokens),
             Rows = matrix.Rows,
+            Columns = matrix.Columns,
+            Gated = matrix.IsGated ? 1 : 0,
             Chunks = matrix.Chunks,
             Splits = matrix.Splits,
             Apart = x.Tokens <= SplitTokens ? matrix.Splits : 1,
@@ -106,21 +109,25 @@ internal sealed unsafe class TiledMatMul(Func<string, CudaModule> load, GpuArchi
         kernel.Launch(stream, new LaunchShape(Math.Min(items, most), variant.Threads, variant.SharedBytes), KernelArgument.Struct(&arguments));
     }
 
-    /// <summary>The first variant that holds all tokens, and for more the largest that the tokens fill the device with.</summary>
+    /// <summary>The first variant that holds all tokens, and for more the widest where the tokens fill the device with such tiles.</summary>
     private (TiledVariant Variant, CudaKernel Kernel) Choose(TiledMatrix matrix, in TiledMatMulArguments arguments)
     {
-        (TiledVariant Variant, CudaKernel Kernel)[] kernels = _kernels[matrix.Format];
-        foreach ((TiledVariant Variant, CudaKernel Kernel) kernel in kernels)
+        (TiledVariant Variant, CudaKernel Kernel) chosen = default;
+        foreach ((TiledVariant Variant, CudaKernel Kernel) kernel in _kernels[matrix.Format])
         {
-            if (arguments.Tokens <= kernel.Variant.Tokens && kernel.Variant.Tokens < SplitTile)
+            TiledVariant variant = kernel.Variant;
+            if (arguments.Tokens <= variant.Tokens && variant.Tokens < SplitTile)
             {
                 return kernel;
             }
+            bool isAllowed = arguments.Apart == 1 && (matrix.Format.IsExact || matrix.Splits == 1 || variant.AddsSplits);
+            bool fills = matrix.Blocks / variant.Blocks * Tiles(arguments.Tokens, variant.Tokens) >= multiprocessors;
+            if (variant.Tokens == SplitTile || (variant.Tokens > SplitTile && isAllowed && fills))
+            {
+                chosen = kernel;
+            }
         }
-        (TiledVariant Variant, CudaKernel Kernel) widest = kernels[^1];
-        bool isAllowed = arguments.Apart == 1 && (matrix.Format.IsExact || matrix.Splits == 1);
-        bool fills = matrix.Blocks / widest.Variant.Blocks * Tiles(arguments.Tokens, widest.Variant.Tokens) >= multiprocessors;
-        return isAllowed && fills ? widest : Array.Find(kernels, kernel => kernel.Variant.Tokens == SplitTile);
+        return chosen;
     }
 
     private static int Tiles(int tokens, int tile) => (tokens + tile - 1) / tile;

@@ -3,7 +3,7 @@ using LlamaServe.Kernels.Cuda.Compilation;
 
 namespace LlamaServe.Kernels.Tests.Cuda.MatMul;
 
-/// <summary>W8A8 products: mma.sync for sm_80 and sm_89, wgmma for sm_90a.</summary>
+/// <summary>BF16 and W8A8 products: mma.sync for sm_80 and sm_89, wgmma for sm_90a.</summary>
 [TestFixture(TestDevice.Emulated, "sm_80", Category = Toolchain.Emulated)]
 [TestFixture(TestDevice.Emulated, "sm_89", Category = Toolchain.Emulated)]
 [TestFixture(TestDevice.Emulated, "sm_90a", Category = Toolchain.Emulated)]
@@ -22,7 +22,7 @@ public sealed class TiledMatMulTests(string kind, string architectureName)
 
     [Test]
     public void Products_match_double_precision(
-        [Values(WeightFormat.Int8Dynamic, WeightFormat.Fp8)] WeightFormat format, [Values(1, 7, 8, 9, 33, 65, 130)] int tokens, [Values(1, 2)] int splits)
+        [Values(WeightFormat.BF16, WeightFormat.Int8Dynamic, WeightFormat.Fp8)] WeightFormat format, [Values(1, 7, 8, 9, 33, 65, 130)] int tokens, [Values(1, 2)] int splits)
     {
         // Rows that fill neither tiles nor vectors; columns that fill no chunk and no sixteen bytes.
         const int Rows = 131, Columns = 300;
@@ -33,7 +33,7 @@ public sealed class TiledMatMulTests(string kind, string architectureName)
     }
 
     [Test]
-    public void Bias_and_residual_are_added([Values(WeightFormat.Int8Dynamic, WeightFormat.Fp8)] WeightFormat format, [Values(1, 9, 130)] int tokens, [Values(0, 2)] int padding)
+    public void Bias_and_residual_are_added([Values(WeightFormat.BF16, WeightFormat.Int8Dynamic, WeightFormat.Fp8)] WeightFormat format, [Values(1, 9, 130)] int tokens, [Values(0, 2)] int padding)
     {
         const int Rows = 72, Columns = 160;
         RequireFormat(format);
@@ -54,7 +54,7 @@ public sealed class TiledMatMulTests(string kind, string architectureName)
 
     [Test]
     public void A_row_is_the_same_bit_for_bit_whatever_shares_the_call(
-        [Values(WeightFormat.Int8Dynamic, WeightFormat.Fp8)] WeightFormat format, [Values(1, 3)] int splits)
+        [Values(WeightFormat.BF16, WeightFormat.Int8Dynamic, WeightFormat.Fp8)] WeightFormat format, [Values(1, 3)] int splits)
     {
         // Beyond 256 tokens one CTA goes through all splits; with few multiprocessors it computes several tiles, wide ones where it may.
         const int Rows = 20, Columns = 640, MostTokens = 270;
@@ -75,7 +75,7 @@ public sealed class TiledMatMulTests(string kind, string architectureName)
     }
 
     [Test]
-    public void Many_tiles_of_both_directions_are_all_computed([Values(WeightFormat.Int8Dynamic, WeightFormat.Fp8)] WeightFormat format)
+    public void Many_tiles_of_both_directions_are_all_computed([Values(WeightFormat.BF16, WeightFormat.Int8Dynamic, WeightFormat.Fp8)] WeightFormat format)
     {
         const int Rows = 300, Columns = 256, Tokens = 530;
         RequireFormat(format);
@@ -101,7 +101,7 @@ public sealed class TiledMatMulTests(string kind, string architectureName)
     }
 
     [Test]
-    public void Rows_of_zeros_give_the_bias_alone([Values(WeightFormat.Int8Dynamic, WeightFormat.Fp8)] WeightFormat format)
+    public void Rows_of_zeros_give_the_bias_alone([Values(WeightFormat.BF16, WeightFormat.Int8Dynamic, WeightFormat.Fp8)] WeightFormat format)
     {
         const int Rows = 17, Columns = 128;
         RequireFormat(format);
@@ -112,7 +112,7 @@ public sealed class TiledMatMulTests(string kind, string architectureName)
 
     [Test]
     public void Values_that_are_not_finite_spoil_their_own_row_only(
-        [Values(WeightFormat.Int8Dynamic, WeightFormat.Fp8)] WeightFormat format, [Values(float.NaN, float.PositiveInfinity)] float value)
+        [Values(WeightFormat.BF16, WeightFormat.Int8Dynamic, WeightFormat.Fp8)] WeightFormat format, [Values(float.NaN, float.PositiveInfinity)] float value)
     {
         const int Rows = 16, Columns = 256;
         RequireFormat(format);
@@ -142,10 +142,42 @@ public sealed class TiledMatMulTests(string kind, string architectureName)
     }
 
     [Test]
-    public void Launches_allocate_nothing([Values(1, 65, 300)] int tokens)
+    public void Gates_and_ups_in_turns_give_the_activation(
+        [Values(WeightFormat.BF16, WeightFormat.Int8Dynamic, WeightFormat.Fp8)] WeightFormat format,
+        [Values(1, 9, 40, 70, 130)] int tokens,
+        [Values(1, 2)] int splits,
+        [Values(64, 75)] int features)
     {
-        using TiledProduct product = new(
-            _device, Architecture, WeightFormat.Int8Dynamic, 256, 2, tokens, TiledProduct.Random(WeightFormat.Int8Dynamic, 16 * 256, 14));
+        const int Columns = 296;
+        RequireFormat(format);
+        float[] x = Activations(tokens * Columns, 15);
+        byte[] elements = TiledProduct.Random(format, 2 * features * Columns, 16);
+        using TiledProduct product = new(_device, Architecture, format, Columns, splits, tokens, elements, isGated: true);
+        Assert.That(product.Rows, Is.EqualTo(features));
+        AssertClose(product.Run(x, padding: 1), product.Expected(x));
+    }
+
+    [Test]
+    public void A_gated_row_is_the_same_bit_for_bit_whatever_shares_the_call(
+        [Values(WeightFormat.BF16, WeightFormat.Int8Dynamic, WeightFormat.Fp8)] WeightFormat format)
+    {
+        const int Features = 40, Columns = 256, MostTokens = 262;
+        RequireFormat(format);
+        float[] x = Activations(MostTokens * Columns, 17);
+        byte[] elements = TiledProduct.Random(format, 2 * Features * Columns, 18);
+        using TiledProduct product = new(_device, Architecture, format, Columns, 2, MostTokens, elements, multiprocessors: 1, isGated: true);
+        float[] all = product.Run(x, DType.BF16);
+        foreach (int tokens in new[] { 1, 9, 40, 100 })
+        {
+            float[] some = product.Run(x.AsSpan((MostTokens - tokens) * Columns), DType.BF16);
+            Assert.That(some.AsSpan().SequenceEqual(all.AsSpan((MostTokens - tokens) * Features)), $"{tokens} tokens");
+        }
+    }
+
+    [Test]
+    public void Launches_allocate_nothing([Values(WeightFormat.BF16, WeightFormat.Int8Dynamic)] WeightFormat format, [Values(1, 65, 300)] int tokens)
+    {
+        using TiledProduct product = new(_device, Architecture, format, 256, 2, tokens, TiledProduct.Random(format, 16 * 256, 14));
         Assert.That(product.AllocatedBytes(tokens), Is.Zero);
     }
 
