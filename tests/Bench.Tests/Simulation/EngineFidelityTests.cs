@@ -19,7 +19,7 @@ internal sealed class EngineFidelityTests
     public void LoadTokenizer() => _tokenizer = ServeRun.LoadTokenizer(ServerOptions.BundledModelPath);
 
     [Test]
-    public async Task The_simulation_takes_the_engines_steps([Values(1 << 16, 3072)] int kvTokens, [Values(0, 20)] int stepTime)
+    public async Task The_simulation_takes_the_engines_steps([Values(1 << 16, 3072)] int kvTokens, [Values(0, 4)] int stepTime)
     {
         EngineOptions options = new() { TokenBudget = 256, MaxSequences = 32, StepTimeTarget = TimeSpan.FromMilliseconds(stepTime) };
         Conversation[] requests = Requests(80, seed: 1);
