@@ -13,6 +13,9 @@ public readonly record struct ExpertRouting(nint Address, int Tokens, int Expert
     /// <summary>Most experts of a token.</summary>
     public const int MaxExpertsPerToken = 32;
 
+    /// <summary>Lists of a word an assignment from <see cref="Address"/> on, before <see cref="Groups"/>.</summary>
+    internal const int ListsPerAssignment = 4;
+
     /// <summary>Rows of <see cref="IBackend.ExpertLinear"/>'s result.</summary>
     public int Assignments => Tokens * ExpertsPerToken;
 
@@ -28,9 +31,6 @@ public readonly record struct ExpertRouting(nint Address, int Tokens, int Expert
     /// <summary>int32 [Assignments]: the token of each.</summary>
     internal nint TokenOfAssignment => Address + 3 * sizeof(int) * (nint)Assignments;
 
-    /// <summary>int32 [Experts + 1]: the first assignment of each expert, then <see cref="Assignments"/>.</summary>
-    internal nint Offsets => Address + 4 * sizeof(int) * (nint)Assignments;
-
-    /// <summary>Words of 32 bits from <see cref="Address"/> to the end of the offsets.</summary>
-    internal int Words => 4 * Assignments + Experts + 1;
+    /// <summary>Where each expert's assignments are, in the way of the backend.</summary>
+    internal nint Groups => Address + ListsPerAssignment * sizeof(int) * (nint)Assignments;
 }

@@ -14,7 +14,7 @@ public sealed unsafe partial class CpuBackend
         Check.Routing(router, expertsPerToken);
         Tensor logits = Linear(x, router);
         ExpertRouting routing = new(0, x.Rows, router.Rows, expertsPerToken);
-        routing = routing with { Address = _arena.Rent(1, routing.Words).Address };
+        routing = routing with { Address = _arena.Rent(1, Cpu.Route.Words(routing)).Address };
         Cpu.Route.Run(_pool, logits, routing, renormalize);
         return routing;
     }

@@ -11,6 +11,9 @@ internal static unsafe class Route
     /// <summary>An expert's logit costs about as much as this many copied elements, for each choice.</summary>
     private const int CostPerElement = 4;
 
+    /// <summary>Words of a routing, whose groups are int32 [Experts + 1]: the first assignment of each expert, then their number.</summary>
+    public static int Words(ExpertRouting routing) => ExpertRouting.ListsPerAssignment * routing.Assignments + routing.Experts + 1;
+
     /// <param name="logits">[Tokens, Experts].</param>
     /// <param name="routing">Receives the routing.</param>
     /// <param name="renormalize">Whether a token's weights sum to one.</param>
@@ -67,7 +70,7 @@ internal static unsafe class Route
     private static void Sort(ExpertRouting routing)
     {
         int* choices = (int*)routing.Choices, assignmentOf = (int*)routing.AssignmentOfChoice, tokenOf = (int*)routing.TokenOfAssignment;
-        Span<int> offsets = new((int*)routing.Offsets, routing.Experts + 1), next = stackalloc int[routing.Experts];
+        Span<int> offsets = new((int*)routing.Groups, routing.Experts + 1), next = stackalloc int[routing.Experts];
         offsets.Clear();
         for (int choice = 0; choice < routing.Assignments; choice++)
         {

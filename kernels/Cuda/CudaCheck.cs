@@ -10,6 +10,13 @@ internal static class CudaCheck
         return vector;
     }
 
+    public static CudaExperts Experts(Weight weight, ExpertRouting routing)
+    {
+        CudaExperts experts = weight as CudaExperts ?? throw new ArgumentException("the weight was not loaded by LoadExperts of this backend");
+        Check.That(experts.Count == routing.Experts, $"{experts.Count} experts with a routing to {routing.Experts}");
+        return experts;
+    }
+
     public static CudaKvCache Cache(KvCache cache, int layer)
     {
         CudaKvCache own = cache as CudaKvCache ?? throw new ArgumentException("the KV cache was not made by this backend");

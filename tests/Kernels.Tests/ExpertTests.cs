@@ -1,9 +1,12 @@
 using System.Runtime.InteropServices;
+using LlamaServe.Kernels.Tests.Cuda;
 
 namespace LlamaServe.Kernels.Tests;
 
 [TestFixture("cpu")]
 [TestFixture("cpu-portable")]
+[TestFixture(TestDevice.Emulated, Category = Toolchain.Emulated)]
+[TestFixture(TestDevice.Gpu, Category = Toolchain.Gpu)]
 internal sealed class ExpertTests(string backendName) : OpTests(backendName)
 {
     private const int Experts = 5, ExpertsPerToken = 2, Columns = 256;
@@ -12,6 +15,7 @@ internal sealed class ExpertTests(string backendName) : OpTests(backendName)
     public void A_mixture_agrees_with_the_reference([GgufFormats] WeightFormat format, [Values(1, 9, 70)] int tokens, [Values] bool renormalize)
     {
         const int Inner = 256;
+        tokens = Times(tokens, onCuda: Math.Min(tokens, 20));
         Random random = new(tokens);
         float[] x = Array.ConvertAll(Uniform(random, tokens * Columns), Rounded), residual = Uniform(random, tokens * Columns);
         byte[] router = StoredWeights.Random(random, WeightFormat.BF16, Experts * Columns);
@@ -93,6 +97,48 @@ internal sealed class ExpertTests(string backendName) : OpTests(backendName)
             Tensor rows = Backend.GatedActivation(Backend.ExpertLinear(input, gateUp, routing));
             return Download(Backend.CombineExperts(rows, down, routing, Upload(residual.AsSpan(first * Columns, count * Columns), count, Columns)));
         }
+    }
+
+    [Test]
+    public void Tokens_do_not_change_a_bit_with_the_rows_of_their_expert()
+    {
+        // On a GPU: tiles of 8, 16, 32 and 64 rows, splits of K with CTAs of their own and without.
+        const int Wide = 512, Inner = 32, Tokens = 150;
+        Random random = new(12);
+        float[] x = Uniform(random, Tokens * Wide), residual = Uniform(random, Tokens * 24);
+        using Weight router = LoadRouter(Uniform(random, Experts * Wide), Experts);
+        using Weight first = LoadExperts(WeightFormat.Q4_0, Matrices(random, WeightFormat.Q4_0, Inner, Wide), Inner, Wide);
+        using Weight second = LoadExperts(WeightFormat.BF16, Matrices(random, WeightFormat.BF16, 24, Inner), 24, Inner);
+        float[] all = Run(Tokens);
+        foreach (int tokens in (int[])[1, 9, 40, 80])
+        {
+            Assert.That(Run(tokens).AsSpan().SequenceEqual(all.AsSpan((Tokens - tokens) * 24)), $"{tokens} tokens");
+        }
+
+        float[] Run(int tokens)
+        {
+            Tensor input = Upload(x.AsSpan((Tokens - tokens) * Wide), tokens, Wide);
+            ExpertRouting routing = Backend.Route(input, router, ExpertsPerToken, renormalize: false);
+            return Download(Backend.CombineExperts(
+                Backend.ExpertLinear(input, first, routing), second, routing, Upload(residual.AsSpan((Tokens - tokens) * 24), tokens, 24)));
+        }
+    }
+
+    [TestCase(WeightFormat.Int4, 0, false)]
+    [TestCase(WeightFormat.Int4, 64, true)]
+    [TestCase(WeightFormat.Int8, 0, false)]
+    public void Scales_beside_the_elements_are_each_expert_s_own(WeightFormat format, int groupSize, bool hasZeroPoints)
+    {
+        const int Rows = 130;
+        ScaledWeights[] weights = [.. Enumerable.Range(0, Experts).Select(expert => new ScaledWeights(format, Rows, Columns, groupSize, hasZeroPoints, expert))];
+        float[] x = Array.ConvertAll(Uniform(new Random(13), Columns), Rounded);
+        using Weight router = LoadRouter(new float[Experts * Columns], Experts);
+        using Weight weight = Backend.LoadExperts([.. weights.Select(expert => expert.Data)], Experts);
+        Tensor input = Upload(x, 1, Columns);
+        float[] y = Download(Backend.ExpertLinear(input, weight, Backend.Route(input, router, Experts, renormalize: true)));
+        double[] expected = [.. weights.SelectMany(expert => ReferenceOps.Linear(Doubles(x), expert.Values(), Columns, null, null))];
+        AssertClose(y, expected, Tolerance(Tolerances.Int8));
+        GC.KeepAlive(weights);
     }
 
     [Test]

@@ -45,7 +45,7 @@ internal sealed unsafe class ExpertMatMul(WorkerPool pool, CpuFeatures features)
             pool.Run(new EncodeJob(_tiles, x, tokens, first, _encoded), _tiles.Count);
             int panels = MatMul.PanelsPerChunk(first, first.Panels * _active.Count, pool.ThreadCount);
             MatMulArguments arguments = new() { Output = (float*)y.Address + column, OutputStride = y.RowStride };
-            MultiplyJob multiply = new(experts, segment, _active, (int*)routing.Offsets, arguments, TileKernel.For(first.Format, features), _encoded, panels);
+            MultiplyJob multiply = new(experts, segment, _active, (int*)routing.Groups, arguments, TileKernel.For(first.Format, features), _encoded, panels);
             pool.Run(multiply, multiply.ChunksPerExpert * _active.Count);
             column += first.Rows;
         }
@@ -61,7 +61,7 @@ internal sealed unsafe class ExpertMatMul(WorkerPool pool, CpuFeatures features)
 
     private void ListTiles(ExpertRouting routing)
     {
-        int* offsets = (int*)routing.Offsets;
+        int* offsets = (int*)routing.Groups;
         _active.Clear();
         _tiles.Clear();
         for (int expert = 0; expert < routing.Experts; expert++)

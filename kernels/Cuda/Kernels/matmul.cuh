@@ -15,16 +15,20 @@
 //   out = ((split 0 + split 1) + split 2) + ..., each split summed chunk by chunk.
 // Either every split has its CTA, and the one that ends last adds up what all have left in `partial`; or one CTA goes through them
 // all. The splits come from the weight's shape, so a row's bits depend neither on the number of tokens nor on the variant.
+//
+// Experts: many matrices of one shape lie one after the other, and a table that route.cu writes says which rows of the result a tile
+// has and which expert's they are. A grid is made for as many tiles as there can be; those without rows end at once.
 #pragma once
 #include "vectors.cuh"
 
 static constexpr int Threads = 256, BlockRows = 128, PackedBytes = 8192;
 static constexpr int TileStride = BlockRows + 4; // floats; the padding keeps the epilogue's stores free of bank conflicts
 
+// At most 128 bytes: of a larger parameter the compiler keeps so much in registers that tiles of 64 tokens need 50 more.
 struct MatMulArguments {
     global_ptr<const uint8_t> weights;
     global_ptr<const bf16> x;         // [tokens][columns]; rows x_stride elements apart, a multiple of 8; 16-byte aligned
-    global_ptr<const float> factors;  // [packed rows of all blocks], or null
+    global_ptr<const float> factors;  // [packed rows of all blocks, of all experts], or null
     global_ptr<const float> bias;     // [rows], or null
     global_ptr<const float> residual; // [tokens][rows], rows residual_stride elements apart, or null
     global_ptr<uint8_t> out;          // [tokens][rows] F32 or BF16, rows out_stride elements apart; may be the residual
@@ -37,9 +41,24 @@ struct MatMulArguments {
     int32_t gated;                     // out has silu(gate) * up: of sixteen packed rows, eight are gates and eight their ups
 };
 
-template <class Format, int TokenTiles> struct Tiling {
+static_assert(sizeof(MatMulArguments) <= 128, "");
+
+// Which rows of the result are whose. One matrix: all are its own.
+struct AllRows {
+    static constexpr bool OfExperts = false;
+};
+
+struct ExpertRows {
+    static constexpr bool OfExperts = true;
+    global_ptr<const uint4> tiles;    // [token_tiles] expert, first row of the result, rows
+    global_ptr<const int32_t> x_rows; // which row of x a row of the result has its activations from, or null where its own
+};
+
+template <class Format, int TokenTiles, bool OfExperts> struct Tiling {
+    static constexpr bool Experts = OfExperts;
     static constexpr int Tokens = TokenTiles * 8, Columns = Format::Columns, Steps = Columns / 32, Pieces = Columns / 8;
     static constexpr int TokensApart = Threads / Pieces; // whose pieces one thread copies; a multiple of the swizzle's period
+    static constexpr int Copies = (Tokens + TokensApart - 1) / TokensApart; // of a thread, for a chunk's activations
     static constexpr int WeightBytes = PackedBytes + Format::ScaleBytes;
     static constexpr int SumOffset = WeightBytes + Tokens * Columns * 2; // sums of x over groups of 32 columns: [group][token]
     static constexpr int StageBytes = SumOffset + (Format::Minimum ? Steps * Tokens * 4 : 0);
@@ -50,16 +69,30 @@ template <class Format, int TokenTiles> struct Tiling {
     static_assert(Stages >= 3, "the pipeline holds a chunk in use, one with sums under way and one on its way");
 };
 
-// What this CTA computes.
+// What this CTA computes. weight_block: the row block among those of all experts; tokens: fewer than a tile's at an end, 0 for a tile
+// that no expert needs.
 struct Tile {
-    int row_block, token_tile, first_split, end_split;
-    DEVICE Tile of(const MatMulArguments& a)
-    {
-        const bool alone = grid_y() == 1;
-        return {block_x() / a.tiles_across, block_z() * a.tiles_across + block_x() % a.tiles_across, alone ? 0 : block_y(),
-                alone ? a.splits : block_y() + 1};
-    }
+    int row_block, token_tile, first_split, end_split, weight_block, first_token, tokens;
 };
+
+template <class T, class Rows> DEVICE Tile tile_of(const MatMulArguments& a, const Rows& rows)
+{
+    const bool alone = grid_y() == 1;
+    const int row_block = block_x() / a.tiles_across, token_tile = block_z() * a.tiles_across + block_x() % a.tiles_across;
+    Tile tile = {row_block, token_tile, alone ? 0 : block_y(), alone ? a.splits : block_y() + 1, row_block,
+                 token_tile * T::Tokens, a.tokens - token_tile * T::Tokens};
+    if constexpr (T::Experts) {
+        tile.tokens = 0;
+        if (token_tile < a.token_tiles) {
+            dependency_wait();
+            const uint4 entry = load(rows.tiles + token_tile);
+            tile.weight_block += static_cast<int>(entry.x) * (grid_x() / a.tiles_across);
+            tile.first_token = static_cast<int>(entry.y);
+            tile.tokens = static_cast<int>(entry.z);
+        }
+    }
+    return tile;
+}
 
 DEVICE int split_begin(const MatMulArguments& a, int split)
 {
@@ -73,23 +106,35 @@ template <class T> DEVICE uint32_t x_piece(int token, int piece)
 }
 
 // A thread's share of the copies: which bytes of a chunk's weights, which pieces of its activations. Advances chunk by chunk.
-struct Loader {
+template <class T> struct Loader {
     global_ptr<const uint8_t> weights;
     global_ptr<const bf16> x;
-    uint32_t x_at;                          // of the first piece in a stage; the others lie tokens_apart rows further on
-    int x_bytes_left, tokens_left, x_apart; // from the first piece to the end of its row, and of the rows; elements between pieces
+    uint32_t x_at;                 // of the first piece in a stage; the others lie TokensApart rows further on
+    int x_bytes_left, tokens_left; // from the first piece to the end of its row, and of the rows
+    int x_apart;                   // elements between pieces, where the rows lie one after the other
+    int x_row[T::Experts ? T::Copies : 1]; // experts: where the rows of the pieces begin in x, in units of 8 elements
 };
 
-template <class T> DEVICE Loader loader_of(const MatMulArguments& a, const Tile& tile, int first_chunk)
+template <class T, class Rows>
+DEVICE Loader<T> loader_of(const MatMulArguments& a, const Rows& rows, const Tile& tile, int first_chunk)
 {
     const int local = thread_index() / T::Pieces, piece = thread_index() % T::Pieces;
-    const int token = tile.token_tile * T::Tokens + local, column = first_chunk * T::Columns + piece * 8;
-    const int64_t chunk = static_cast<int64_t>(tile.row_block) * a.chunks + first_chunk;
-    return {a.weights + chunk * T::WeightBytes + thread_index() * 16, a.x + static_cast<int64_t>(token) * a.x_stride + column,
-            x_piece<T>(local, piece), (a.columns - column) * 2, a.tokens - token, T::TokensApart * a.x_stride};
+    const int column = first_chunk * T::Columns + piece * 8;
+    const int64_t chunk = static_cast<int64_t>(tile.weight_block) * a.chunks + first_chunk;
+    Loader<T> loader = {a.weights + chunk * T::WeightBytes + thread_index() * 16, a.x + column, x_piece<T>(local, piece),
+                        (a.columns - column) * 2, tile.tokens - local, T::TokensApart * a.x_stride, {}};
+    if constexpr (T::Experts) {
+        UNROLL for (int copy = 0; copy < T::Copies; ++copy)
+            if (copy * T::TokensApart < loader.tokens_left) {
+                const int row = tile.first_token + local + copy * T::TokensApart;
+                loader.x_row[copy] = (rows.x_rows != nullptr ? load(rows.x_rows + row) : row) * (a.x_stride / 8);
+            }
+    } else
+        loader.x += static_cast<int64_t>(tile.first_token + local) * a.x_stride;
+    return loader;
 }
 
-template <class T> DEVICE void load_weights(Loader& loader, uint32_t stage, uint64_t policy)
+template <class T> DEVICE void load_weights(Loader<T>& loader, uint32_t stage, uint64_t policy)
 {
     UNROLL for (int at = 0; at < T::WeightBytes; at += Threads * 16)
         if (at + Threads * 16 <= T::WeightBytes || at + thread_index() * 16 < T::WeightBytes)
@@ -97,13 +142,21 @@ template <class T> DEVICE void load_weights(Loader& loader, uint32_t stage, uint
     loader.weights += T::WeightBytes;
 }
 
-template <class T> DEVICE void load_x(Loader& loader, uint32_t stage)
+template <class T> DEVICE global_ptr<const bf16> x_source(const Loader<T>& loader, int copy)
+{
+    if constexpr (T::Experts)
+        return loader.x + static_cast<int64_t>(loader.x_row[copy]) * 8;
+    else
+        return loader.x + copy * loader.x_apart;
+}
+
+template <class T> DEVICE void load_x(Loader<T>& loader, uint32_t stage)
 {
     const int bytes = loader.x_bytes_left < 0 ? 0 : loader.x_bytes_left < 16 ? loader.x_bytes_left : 16;
-    UNROLL for (int token = 0; token < T::Tokens; token += T::TokensApart)
+    UNROLL for (int copy = 0; copy < T::Copies; ++copy)
         if (T::TokensApart <= T::Tokens || thread_index() < T::Tokens * T::Pieces)
-            copy_async_16(stage + loader.x_at + token * T::Pieces * 16, loader.x + token / T::TokensApart * loader.x_apart,
-                          token < loader.tokens_left ? bytes : 0);
+            copy_async_16(stage + loader.x_at + copy * T::TokensApart * T::Pieces * 16, x_source(loader, copy),
+                          copy * T::TokensApart < loader.tokens_left ? bytes : 0);
     loader.x += T::Columns;
     loader.x_bytes_left -= T::Columns * 2;
 }
@@ -171,12 +224,12 @@ template <class Format, class T, int TokenTiles> DEVICE void multiply_stage(floa
 }
 
 // Sums the tile's splits, in order, into total.
-template <class Format, class T, int TokenTiles>
-DEVICE void sum_chunks(const MatMulArguments& a, const Tile& tile, float (&total)[TokenTiles][4])
+template <class Format, class T, class Rows, int TokenTiles>
+DEVICE void sum_chunks(const MatMulArguments& a, const Rows& rows, const Tile& tile, float (&total)[TokenTiles][4])
 {
     const int first = split_begin(a, tile.first_split), last = split_begin(a, tile.end_split);
     const uint64_t policy = evict_first_policy();
-    Loader loader = loader_of<T>(a, tile, first);
+    Loader<T> loader = loader_of<T>(a, rows, tile, first);
     UNROLL for (int s = 0; s < T::Stages - 1; ++s)
         if (first + s < last)
             load_weights<T>(loader, shared_base() + s * T::StageBytes, policy);
@@ -290,7 +343,7 @@ template <class T, int TokenTiles> DEVICE void write_out(const MatMulArguments& 
     static_assert(T::Tokens * TileStride * 4 <= T::Stages * T::StageBytes, "the tile takes the stages' place");
     const int lane = lane_index(), group = lane >> 2, token_pair = 2 * (lane & 3);
     shared_ptr<float> turned = shared_at<float>(shared_base());
-    apply_factors(a, tile.row_block * BlockRows + warp_index() * 16 + group, total);
+    apply_factors(a, tile.weight_block * BlockRows + warp_index() * 16 + group, total);
     barrier();
     UNROLL for (int t = 0; t < TokenTiles; ++t)
         UNROLL for (int e = 0; e < 2; ++e) {
@@ -304,20 +357,19 @@ template <class T, int TokenTiles> DEVICE void write_out(const MatMulArguments& 
         }
     barrier();
     const int rows = a.gated ? BlockRows / 2 : BlockRows, out_row = tile.row_block * rows + 4 * lane;
-    const int tokens = a.tokens - tile.token_tile * T::Tokens;
     if (4 * lane < rows && out_row < a.rows)
-        for (int token = warp_index(); token < T::Tokens && token < tokens; token += Threads / 32)
-            write_four(a, tile.token_tile * T::Tokens + token, out_row, load(cast<const float4>(turned + token * TileStride) + lane));
+        for (int token = warp_index(); token < T::Tokens && token < tile.tokens; token += Threads / 32)
+            write_four(a, tile.first_token + token, out_row, load(cast<const float4>(turned + token * TileStride) + lane));
 }
 
-template <class Format, int TokenTiles> DEVICE void matmul(const MatMulArguments& a)
+template <class Format, int TokenTiles, class Rows> DEVICE void matmul(const MatMulArguments& a, const Rows& rows)
 {
-    using T = Tiling<Format, TokenTiles>;
-    const Tile tile = Tile::of(a);
-    if (tile.token_tile >= a.token_tiles)
+    using T = Tiling<Format, TokenTiles, Rows::OfExperts>;
+    const Tile tile = tile_of<T>(a, rows);
+    if (tile.tokens <= 0)
         return;
     float total[TokenTiles][4] = {};
-    sum_chunks<Format, T>(a, tile, total);
+    sum_chunks<Format, T>(a, rows, tile, total);
     launch_dependents();
     if (grid_y() == 1 || reduce_splits(a, tile, total))
         write_out<T>(a, tile, total);
@@ -368,8 +420,19 @@ template <int Bytes> DEVICE uint32_t load_bytes(uint32_t address)
         return load(shared_at<const uint8_t>(address));
 }
 
-#define MATMUL(format, Format)                                                                                                  \
-    KERNEL(matmul_##format##_t8, Threads, 2, (const MatMulArguments arguments)) { matmul<Format, 1>(arguments); }               \
-    KERNEL(matmul_##format##_t16, Threads, 2, (const MatMulArguments arguments)) { matmul<Format, 2>(arguments); }              \
-    KERNEL(matmul_##format##_t32, Threads, 2, (const MatMulArguments arguments)) { matmul<Format, 4>(arguments); }              \
-    KERNEL(matmul_##format##_t64, Threads, 1, (const MatMulArguments arguments)) { matmul<Format, 8>(arguments); }
+#define MATMUL(format, Format)                                                                                                     \
+    KERNEL(matmul_##format##_t8, Threads, 2, (const MatMulArguments arguments)) { matmul<Format, 1>(arguments, AllRows{}); }       \
+    KERNEL(matmul_##format##_t16, Threads, 2, (const MatMulArguments arguments)) { matmul<Format, 2>(arguments, AllRows{}); }      \
+    KERNEL(matmul_##format##_t32, Threads, 2, (const MatMulArguments arguments)) { matmul<Format, 4>(arguments, AllRows{}); }      \
+    KERNEL(matmul_##format##_t64, Threads, 1, (const MatMulArguments arguments)) { matmul<Format, 8>(arguments, AllRows{}); }
+
+#define EXPERT_MATMUL_KERNEL(name, Format, token_tiles, min_ctas)                                                                  \
+    KERNEL(name, Threads, min_ctas, (const MatMulArguments arguments, const ExpertRows rows))                                      \
+    {                                                                                                                              \
+        matmul<Format, token_tiles>(arguments, rows);                                                                              \
+    }
+#define EXPERT_MATMUL(format, Format)                                                                                              \
+    EXPERT_MATMUL_KERNEL(expert_matmul_##format##_t8, Format, 1, 2)                                                                \
+    EXPERT_MATMUL_KERNEL(expert_matmul_##format##_t16, Format, 2, 2)                                                               \
+    EXPERT_MATMUL_KERNEL(expert_matmul_##format##_t32, Format, 4, 2)                                                               \
+    EXPERT_MATMUL_KERNEL(expert_matmul_##format##_t64, Format, 8, 1)

@@ -9,15 +9,18 @@ namespace LlamaServe.Kernels.Cuda;
 /// changes with the number of tokens.
 /// </param>
 /// <param name="Rows">Of a product's result.</param>
-/// <param name="Factors">F32 [Blocks · 128], which sums are multiplied by, or 0.</param>
+/// <param name="Factors">F32 [Experts][Blocks · 128], which sums are multiplied by, or 0.</param>
 /// <param name="IsGated">Holds gates and ups in turns, whose product is silu(gate) · up.</param>
-internal sealed record CudaMatrix(MatMulLayout Layout, DevicePtr Weights, int Rows, int Columns, int Splits, DevicePtr Factors = default, bool IsGated = false)
+/// <param name="Experts">Matrices of this shape, one after the other.</param>
+internal sealed record CudaMatrix(
+    MatMulLayout Layout, DevicePtr Weights, int Rows, int Columns, int Splits, DevicePtr Factors = default, bool IsGated = false, int Experts = 1)
 {
     public int Blocks => MatMulLayout.Blocks(PackedRows.PackedCount(Rows, IsGated));
 
     public int Chunks => Layout.Chunks(Columns);
 
-    public long ByteLength => Blocks * Layout.BlockBytes(Columns) + (Factors.Address == 0 ? 0 : (long)sizeof(float) * MatMulLayout.BlockRows * Blocks);
+    public long ByteLength =>
+        (long)Experts * Blocks * (Layout.BlockBytes(Columns) + (Factors.Address == 0 ? 0 : sizeof(float) * MatMulLayout.BlockRows));
 }
 
 /// <summary>

@@ -114,7 +114,8 @@ internal sealed unsafe class CudaMatMul(Func<string, CudaModule> load)
         _kernels[matrix.Layout][variant].Launch(stream, shape, KernelArgument.Struct(&arguments));
     }
 
-    private static bool AllowsVectors(in CudaMatMulArguments arguments, DType type)
+    /// <summary>Whether rows of bias, residual and results can be accessed four at a time.</summary>
+    public static bool AllowsVectors(in CudaMatMulArguments arguments, DType type)
     {
         ulong addresses = arguments.Bias.Address | arguments.Residual.Address | arguments.Out.Address * (type == DType.F32 ? 1u : 2u);
         return ((arguments.Rows | arguments.OutStride | arguments.ResidualStride) & 3) == 0 && (addresses & 15) == 0;

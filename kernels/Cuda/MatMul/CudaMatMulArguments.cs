@@ -13,3 +13,10 @@ internal struct CudaMatMulArguments
     public int TokenTiles, TilesAcross;
     public int OutF32, Vectors, Gated;
 }
+
+/// <summary>matmul.cuh's ExpertRows.</summary>
+[StructLayout(LayoutKind.Sequential)]
+internal struct CudaExpertRows
+{
+    public DevicePtr Tiles, XRows;
+}

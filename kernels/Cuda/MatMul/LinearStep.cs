@@ -13,6 +13,7 @@ internal sealed class LinearStep : IDisposable
     private readonly TiledLoader _tiledLoader;
     private readonly CudaMatMul _matMul;
     private readonly TiledMatMul _tiledMatMul;
+    private readonly ExpertMatMul _expertMatMul;
 
     public LinearStep(CudaRuntime runtime, RowOps rows, StepArena arena)
     {
@@ -24,6 +25,7 @@ internal sealed class LinearStep : IDisposable
         _tiledLoader = new TiledLoader(runtime.Memory, runtime.Uploads, runtime.Stream, architecture);
         _matMul = new CudaMatMul(runtime.Module);
         _tiledMatMul = new TiledMatMul(runtime.Module, architecture, runtime.Device.MultiprocessorCount);
+        _expertMatMul = new ExpertMatMul(runtime);
         Quantizer = new ActivationQuantizer(arena, runtime.Stream, runtime.Kernel);
     }
 
@@ -78,6 +80,16 @@ internal sealed class LinearStep : IDisposable
         return new StackedLinear([new StackedRows(0, interleaved, null)], gateParts[0].Columns);
     }
 
+    /// <param name="parts">As many for each expert, expert by expert, of equal shapes and formats.</param>
+    /// <exception cref="ArgumentException">There are no kernels for experts of a part's format.</exception>
+    /// <exception cref="CudaUnavailableException">The device has too little memory.</exception>
+    public CudaExperts LoadExperts(ReadOnlySpan<WeightData> parts, int experts)
+    {
+        CudaExperts weight = _loader.LoadExperts(parts, experts);
+        _expertMatMul.Prepare(weight);
+        return weight;
+    }
+
     /// <summary>Takes the memory for products of up to <paramref name="maxTokens"/> tokens with all loaded weights.</summary>
     public void Reserve(int maxTokens)
     {
@@ -108,6 +120,11 @@ internal sealed class LinearStep : IDisposable
             }
         }
     }
+
+    /// <summary>The products of assignments with the matrices of their experts, for at least one token.</summary>
+    /// <param name="x">[Tokens, columns] where <paramref name="gather"/>, [Assignments, columns] else.</param>
+    public void RunExperts(Tensor x, CudaExperts experts, ExpertRouting routing, Tensor y, bool gather) =>
+        _expertMatMul.Run(Rounded(x), experts, routing, y, gather);
 
     public void Dispose()
     {

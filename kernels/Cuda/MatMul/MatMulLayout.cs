@@ -49,7 +49,7 @@ internal sealed class MatMulLayout
 
     public static MatMulLayout Q4_K { get; } = new("q4_k", 128, BlockRows * 12, hasMinimum: true);
 
-    /// <summary>The kernels are matmul_Name_t8, _t16, _t32 and _t64 of <see cref="Unit"/>.</summary>
+    /// <summary>The kernels are matmul_Name_t8, _t16, _t32 and _t64 of <see cref="Unit"/>, and expert_ before both where experts have them.</summary>
     public string Name { get; }
 
     public string Unit { get; private init; }

@@ -2,7 +2,7 @@ using System.Runtime.Intrinsics;
 
 namespace LlamaServe.Kernels.Cuda;
 
-/// <summary>Packs rows whose scales lie beside them, as matmul_int4.cuh and matmul_int8.cu describe it.</summary>
+/// <summary>Packs rows whose scales lie beside them, as matmul_int4.cuh and matmul_int8.cuh describe it.</summary>
 internal static unsafe class ScaledPacker
 {
     private const int StepColumns = 32;

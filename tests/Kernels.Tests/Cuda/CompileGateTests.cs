@@ -16,8 +16,9 @@ public sealed class CompileGateTests
     private static readonly (string Kernel, GpuArchitecture Architecture, string Family)[] TensorKernels =
     [
         .. from format in new[] { "bf16", "f16", "q", "int" }
+           from family in new[] { "matmul", "expert_matmul" }
            from architecture in GpuArchitectures.All
-           select ($"matmul_{format}", architecture, "HMMA"),
+           select ($"{family}_{format}", architecture, "HMMA"),
         ("matmul_s8", GpuArchitecture.Sm80, "IMMA"),
         ("matmul_s8", GpuArchitecture.Sm89, "IMMA"),
         ("matmul_s8", GpuArchitecture.Sm90a, "IGMMA"),
@@ -32,7 +33,7 @@ public sealed class CompileGateTests
     ];
 
     /// <summary>Kernels that have no rows to read.</summary>
-    private static readonly string[] NarrowKernels = ["scatter_words"];
+    private static readonly string[] NarrowKernels = ["scatter_words", "route", "sort_choices"];
 
     private static readonly ConcurrentDictionary<(string, GpuArchitecture), CompiledKernels> Compiled = [];
 

@@ -50,6 +50,46 @@ public sealed class CudaDecoderTests(string kind)
         }
     }
 
+    private static readonly TinyModel[] Mixtures =
+    [
+        TinyModel.Mixtral with { HeadDim = 64 },
+        TinyModel.Qwen3Moe with { HeadDim = 64 },
+    ];
+
+    /// <summary>Every expert for every token: rounding may change which ones are chosen.</summary>
+    [TestCaseSource(nameof(Mixtures))]
+    public void A_mixture_of_experts_says_what_it_says_on_the_cpu(TinyModel model)
+    {
+        using TemporaryFolder folder = new();
+        TinySnapshot snapshot = TinyModels.Create(model with { BFloat16 = true, ExpertsPerToken = model.Experts }, folder.Path, seed: 5);
+        using CudaBackend device = Create();
+        using LoadedModel onDevice = ModelLoader.Load(snapshot.Folder, device);
+        using CpuBackend host = new();
+        using LoadedModel onHost = ModelLoader.Load(snapshot.Folder, host);
+        int[] prompt = [.. Enumerable.Range(0, 20).Select(i => i * 37 % model.VocabularySize)];
+        using GreedySequence expected = new(onHost.Model, prompt.Length), actual = new(onDevice.Model, prompt.Length);
+
+        float[] logProbs = expected.Append(prompt).LogProbs;
+
+        // Random weights: attention is peaked, so roundings grow more than in a trained model.
+        Assert.That(actual.Append(prompt).LogProbs, Is.EqualTo(logProbs).Within(3 * Tolerance));
+    }
+
+    [Test]
+    public void A_mixture_s_token_is_the_same_however_the_prompt_was_cut()
+    {
+        using TemporaryFolder folder = new();
+        TinySnapshot snapshot = TinyModels.Create(TinyModel.Qwen3Moe with { HeadDim = 64 }, folder.Path, seed: 6);
+        using CudaBackend device = Create();
+        using LoadedModel model = ModelLoader.Load(snapshot.Folder, device);
+        int[] prompt = [.. Enumerable.Range(0, 30).Select(i => i * 41 % 256)];
+        using GreedySequence whole = new(model.Model, prompt.Length), cut = new(model.Model, prompt.Length);
+        (int[] ids, float[] logProbs) = whole.Append(prompt);
+        cut.Append(prompt.AsSpan(0, 11));
+        cut.Append(prompt.AsSpan(11, 1));
+        Assert.That(cut.Append(prompt.AsSpan(12)), Is.EqualTo((ids, logProbs)));
+    }
+
     [Test]
     public void A_token_is_the_same_however_the_prompt_was_cut()
     {

@@ -1,0 +1,4 @@
+// Products of experts with BF16 weights, as matmul_bf16.cuh describes them.
+#include "matmul_bf16.cuh"
+
+EXPERT_MATMUL(bf16, BFloat16)

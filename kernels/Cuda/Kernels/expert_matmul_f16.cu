@@ -1,0 +1,4 @@
+// Products of experts with F16 weights, as matmul_f16.cuh describes them.
+#include "matmul_f16.cuh"
+
+EXPERT_MATMUL(f16, Half)

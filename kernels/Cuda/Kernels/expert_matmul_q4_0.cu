@@ -1,0 +1,4 @@
+// Products of experts with GGUF's Q4_0, as matmul_q4_0.cuh describes them.
+#include "matmul_q4_0.cuh"
+
+EXPERT_MATMUL(q4_0, Q4_0)

@@ -1,0 +1,4 @@
+// Products of experts with GGUF's Q6_K, as matmul_q6_k.cuh describes them.
+#include "matmul_q6_k.cuh"
+
+EXPERT_MATMUL(q6_k, Q6_K)

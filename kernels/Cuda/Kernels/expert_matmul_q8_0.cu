@@ -1,0 +1,4 @@
+// Products of experts with GGUF's Q8_0, as matmul_q8_0.cuh describes them.
+#include "matmul_q8_0.cuh"
+
+EXPERT_MATMUL(q8_0, Q8_0)
