@@ -13,7 +13,7 @@ internal sealed class AttentionRows(CudaBackend backend, GpuClock clock, GpuLimi
     public void AddDecode(AttentionShape shape, DType type, int sequences, int context, params Goal[] goals)
     {
         string name = $"{sequences} sequences × {context}, {shape.Heads}:{shape.KvHeads} heads of {shape.HeadDim}";
-        long layerBytes = 2L * sequences * context * shape.KvHeads * shape.HeadDim * type.Size();
+        long layerBytes = new KvCacheShape(Layers: 1, sequences, context, shape.KvHeads, shape.HeadDim, type).ByteLength;
         PeerCase peer = new($"attention_decode {name}", "attention_decode", Arguments(shape, ("sequences", sequences), ("context", context)));
         peers.Add(peer);
         ForwardBatch batch = new(sequences, sequences, Blocks(context));
@@ -24,7 +24,7 @@ internal sealed class AttentionRows(CudaBackend backend, GpuClock clock, GpuLimi
         GpuRow row = new($"paged attention, decode, {type} KV", name)
         {
             Floor = limits.Bytes(layerBytes + 2.0 * sequences * (shape.QkvColumns + shape.OutputColumns)),
-            Peer = "PyTorch SDPA, contiguous KV",
+            Peer = "PyTorch SDPA, contiguous BF16 KV",
             PeerCases = [peer.Id],
             Goals = goals,
         };

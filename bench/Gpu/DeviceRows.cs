@@ -5,24 +5,26 @@ using LlamaServe.Kernels.Cuda.Driver;
 
 namespace LlamaServe.Bench.Gpu;
 
-/// <summary>Random activations on the device, BF16, N(0, 1).</summary>
+/// <summary>Random activations on the device, N(0, 1).</summary>
 internal sealed class DeviceRows : IDisposable
 {
     private readonly CudaDeviceVariable<byte> _memory;
     private readonly int _columns;
+    private readonly DType _type;
 
-    public DeviceRows(CudaBackend backend, int rows, int columns)
+    /// <param name="type">BF16 or F32.</param>
+    public DeviceRows(CudaBackend backend, int rows, int columns, DType type = DType.BF16)
     {
-        _columns = columns;
-        _memory = new CudaDeviceVariable<byte>(backend.Runtime.Context, (long)rows * columns * sizeof(ushort));
+        (_columns, _type) = (columns, type);
+        _memory = new CudaDeviceVariable<byte>(backend.Runtime.Context, (long)rows * columns * type.Size());
         // Enough rows to be random; the others repeat them.
-        int drawn = Math.Min(rows, 64), rowBytes = columns * sizeof(ushort);
+        int drawn = Math.Min(rows, 64), rowBytes = columns * type.Size();
         byte[] packed = new byte[drawn * rowBytes];
         float[] values = new float[columns];
         for (int row = 0; row < drawn; row++)
         {
             NormalNoise.Fill(values, seed: 2, (ulong)row, deviation: 1);
-            RowEncoder.Encode(WeightFormat.BF16, values, packed.AsSpan(row * rowBytes));
+            RowEncoder.Encode(type == DType.F32 ? WeightFormat.F32 : WeightFormat.BF16, values, packed.AsSpan(row * rowBytes));
         }
         for (int row = 0; row < rows; row += drawn)
         {
@@ -31,8 +33,9 @@ internal sealed class DeviceRows : IDisposable
         }
     }
 
-    /// <summary>The first rows.</summary>
-    public Tensor Take(int rows) => new((nint)_memory.Pointer.Address, rows, _columns, _columns, DType.BF16);
+    /// <summary>Rows from the first, or from a later one on.</summary>
+    public Tensor Take(int rows, int first = 0) =>
+        new((nint)_memory.Pointer.Address + (nint)first * _columns * _type.Size(), rows, _columns, _columns, _type);
 
     public void Dispose() => _memory.Dispose();
 }

@@ -38,13 +38,13 @@ internal sealed record GpuModel(string Name, LlamaShape Shape)
 
     public static GpuModel Tiny70B { get; } = new("tiny 70B", Tiny8B.Shape with { Heads = 8, KvHeads = 1 });
 
-    /// <summary>Rows and columns of a layer's matrices.</summary>
-    public IReadOnlyList<(string Name, int Rows, int Columns)> Matrices =>
+    /// <summary>A layer's matrices.</summary>
+    public IReadOnlyList<GpuMatrix> Matrices =>
     [
-        ("q|k|v", (Shape.Heads + 2 * Shape.KvHeads) * Shape.HeadSize, Shape.Hidden),
-        ("attention output", Shape.Hidden, Shape.Heads * Shape.HeadSize),
-        ("gate|up", 2 * Shape.FeedForward, Shape.Hidden),
-        ("down", Shape.Hidden, Shape.FeedForward),
+        new("q, k, v", (Shape.Heads + 2 * Shape.KvHeads) * Shape.HeadSize, Shape.Hidden),
+        new("attention output", Shape.Hidden, Shape.Heads * Shape.HeadSize),
+        new("gate, up, SwiGLU", 2 * Shape.FeedForward, Shape.Hidden, IsGated: true),
+        new("down", Shape.Hidden, Shape.FeedForward),
     ];
 
     /// <summary>Elements of all matrices that every token goes through.</summary>
@@ -52,4 +52,12 @@ internal sealed record GpuModel(string Name, LlamaShape Shape)
 
     /// <summary>Bytes of a token's keys and values in all layers.</summary>
     public long KvTokenBytes(DType type) => new KvCacheShape(Shape.Layers, Blocks: 1, BlockSize: 1, Shape.KvHeads, Shape.HeadSize, type).BytesPerBlock;
+}
+
+/// <summary>A matrix of a layer, [<paramref name="Rows"/>, <paramref name="Columns"/>].</summary>
+/// <param name="IsGated">Gate and up, stacked; the product ends with silu(gate) · up, so that it has half as many columns.</param>
+internal sealed record GpuMatrix(string Name, int Rows, int Columns, bool IsGated = false)
+{
+    /// <summary>Columns of the product.</summary>
+    public int Outputs => IsGated ? Rows / 2 : Rows;
 }

@@ -68,6 +68,7 @@ internal sealed class GpuRun(GpuOptions options)
         using CudaBackend backend = new(new CudaBackendOptions { Emulated = options.IsEmulated, Ordinal = options.Ordinal, ReservedBytes = ReservedBytes });
         using GpuClock clock = new(backend.Runtime, options.Tiny);
         (GpuModel small, GpuModel large) = options.Tiny ? (GpuModel.Tiny8B, GpuModel.Tiny70B) : (GpuModel.Llama8B, GpuModel.Llama70B);
+        MeasureSmallKernels(new SmallRows(backend, clock, _limits, _rows), large);
         ProductRows products = new(backend, clock, _limits, _rows, _peers);
         int[] few = options.Tiny ? [1, 9] : [1, 4, 8, 16], many = options.Tiny ? [33] : [2048, 8192], one = [few[^1]];
         products.Add(large, WeightFormat.Int4, 128, few, null, new Goal(GoalOf.Floor, 0.85));
@@ -86,12 +87,29 @@ internal sealed class GpuRun(GpuOptions options)
         MeasureAttention(new AttentionRows(backend, clock, _limits, _rows, _peers), large);
     }
 
+    /// <summary>First: a backend that has W8A8 weights quantizes rows in norms and activations too.</summary>
+    private void MeasureSmallKernels(SmallRows small, GpuModel model)
+    {
+        int few = options.Tiny ? 3 : 64, many = options.Tiny ? 33 : 2048;
+        foreach (int tokens in (int[])[1, few, many])
+        {
+            small.AddRmsNorm(model, tokens);
+            small.AddGatedActivation(model, tokens);
+            small.AddRopeAndStore(model, DType.BF16, tokens);
+            small.AddRopeAndStore(model, DType.Fp8, tokens);
+        }
+        small.AddSample(model, "greedy", new SamplingRow { TopP = 1, RepetitionPenalty = 1, TargetId = -1 }, few);
+        small.AddSample(model, "top-k 50, top-p 0.95", new SamplingRow { Temperature = 0.8f, TopK = 50, TopP = 0.95f, RepetitionPenalty = 1, TargetId = -1, Seed = 1 }, few);
+        Save("small kernels");
+    }
+
     private void MeasureAttention(AttentionRows attention, GpuModel model)
     {
         AttentionShape shape = new(model.Shape.Heads, model.Shape.KvHeads, model.Shape.HeadSize, 1 / MathF.Sqrt(model.Shape.HeadSize), 0);
         int sequences = options.Tiny ? 3 : 64, scale = options.Tiny ? 64 : 1;
         attention.AddDecode(shape, DType.BF16, sequences, 4096 / scale, new Goal(GoalOf.Floor, 0.88));
         attention.AddDecode(shape, DType.BF16, sequences, 512 / scale, new Goal(GoalOf.Floor, 0.6));
+        attention.AddDecode(shape, DType.Fp8, sequences, 4096 / scale);
         attention.AddPrefill(shape, DType.BF16, 8192 / scale, new Goal(GoalOf.Peer, 0.75));
     }
 

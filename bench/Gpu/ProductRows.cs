@@ -21,7 +21,7 @@ internal sealed class ProductRows(CudaBackend backend, GpuClock clock, GpuLimits
         try
         {
             using RandomWeights random = new(format, model.Matrices.Max(matrix => (long)matrix.Rows * matrix.Columns), groupSize);
-            double[][] seconds = [.. model.Matrices.Select(matrix => Time(random, matrix.Rows, matrix.Columns, tokens))];
+            double[][] seconds = [.. model.Matrices.Select(matrix => Time(random, matrix, tokens))];
             for (int i = 0; i < tokens.Length; i++)
             {
                 Report(model, kernel, format, groupSize, tokens[i], [.. seconds.Select(ofMatrix => ofMatrix[i])], ownPeer, goals);
@@ -46,14 +46,14 @@ internal sealed class ProductRows(CudaBackend backend, GpuClock clock, GpuLimits
         _ => format.ToString(),
     };
 
-    private double[] Time(RandomWeights random, int matrixRows, int columns, int[] tokens)
+    private double[] Time(RandomWeights random, GpuMatrix matrix, int[] tokens)
     {
-        Weight[] weights = new Weight[clock.Copies((long)RandomWeights.LeastBytes(random.Format, random.GroupSize, matrixRows, columns))];
+        Weight[] weights = new Weight[clock.Copies((long)RandomWeights.LeastBytes(random.Format, random.GroupSize, matrix.Rows, matrix.Columns))];
         for (int i = 0; i < weights.Length; i++)
         {
-            weights[i] = backend.LoadLinear([random.Matrix("matrix", matrixRows, columns)]);
+            weights[i] = Load(random, matrix);
         }
-        using DeviceRows x = new(backend, tokens.Max(), columns);
+        using DeviceRows x = new(backend, tokens.Max(), matrix.Columns);
         return [.. tokens.Select(count =>
         {
             backend.ResetStep();
@@ -62,10 +62,17 @@ internal sealed class ProductRows(CudaBackend backend, GpuClock clock, GpuLimits
                 {
                     // Results of the call before last make room.
                     backend.BeginLayer();
-                    backend.Linear(x.Take(count), weights[i % weights.Length]);
+                    Weight weight = weights[i % weights.Length];
+                    _ = matrix.IsGated ? backend.GatedLinear(x.Take(count), weight) : backend.Linear(x.Take(count), weight);
                 },
                 weights.Length);
         })];
+    }
+
+    private Weight Load(RandomWeights random, GpuMatrix matrix)
+    {
+        WeightData data = random.Matrix("matrix", matrix.Outputs, matrix.Columns);
+        return matrix.IsGated ? backend.LoadGatedLinear([data], [data]) : backend.LoadLinear([data]);
     }
 
     private void Report(
@@ -73,15 +80,15 @@ internal sealed class ProductRows(CudaBackend backend, GpuClock clock, GpuLimits
     {
         List<double> floors = [];
         List<string> cuBlas = [], own = [];
-        foreach ((string name, int matrixRows, int columns) in model.Matrices)
+        foreach (GpuMatrix matrix in model.Matrices)
         {
-            floors.Add(Floor(format, groupSize, tokens, matrixRows, columns));
+            floors.Add(Floor(format, groupSize, tokens, matrix));
             cuBlas.Add(Peer("matmul_bf16"));
             if (ownPeer is { } peer)
             {
                 own.Add(Peer(peer.Kind));
             }
-            rows.Add(new GpuRow(kernel, $"{model.Name} {name} {matrixRows} × {columns}, {tokens} rows")
+            rows.Add(new GpuRow(kernel, $"{model.Name} {matrix.Name} {matrix.Rows} × {matrix.Columns}, {tokens} rows")
             {
                 Floor = floors[^1],
                 Value = seconds[floors.Count - 1],
@@ -92,7 +99,7 @@ internal sealed class ProductRows(CudaBackend backend, GpuClock clock, GpuLimits
 
             string Peer(string kind)
             {
-                PeerCase peerCase = PeerCase.Product(kind, tokens, matrixRows, columns);
+                PeerCase peerCase = PeerCase.Product(kind, tokens, matrix.Rows, matrix.Columns);
                 peers.Add(peerCase);
                 return peerCase.Id;
             }
@@ -106,15 +113,15 @@ internal sealed class ProductRows(CudaBackend backend, GpuClock clock, GpuLimits
     }
 
     /// <summary>Weights, activations and results once each, or the operations: whichever takes longer.</summary>
-    private double Floor(WeightFormat format, int groupSize, int tokens, double matrixRows, double columns)
+    private double Floor(WeightFormat format, int groupSize, int tokens, GpuMatrix matrix)
     {
-        double bytes = RandomWeights.LeastBytes(format, groupSize, matrixRows, columns) + 2 * tokens * (matrixRows + columns);
+        double bytes = RandomWeights.LeastBytes(format, groupSize, matrix.Rows, matrix.Columns) + 2.0 * tokens * (matrix.Outputs + matrix.Columns);
         double peak = format switch
         {
             WeightFormat.Int8Dynamic => limits.Int8Operations,
             WeightFormat.Fp8 => limits.Fp8Operations ?? limits.Bf16Operations,
             _ => limits.Bf16Operations,
         };
-        return Math.Max(limits.Bytes(bytes), 2 * tokens * matrixRows * columns / peak);
+        return Math.Max(limits.Bytes(bytes), 2.0 * tokens * matrix.Rows * matrix.Columns / peak);
     }
 }

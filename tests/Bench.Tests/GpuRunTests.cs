@@ -31,6 +31,8 @@ public sealed class GpuRunTests
         Assert.That(measurements.GetProperty("limits").GetProperty("copy_bytes_per_second").GetDouble(), Is.Positive);
         string[] kernels = [.. measurements.GetProperty("rows").EnumerateArray().Select(Check).Distinct()];
         Assert.That(kernels, Has.Some.StartsWith("W4A16").And.Some.StartsWith("W8A8 (INT8)").And.Some.StartsWith("W8A8 (FP8)").And.Some.StartsWith("BF16"));
+        Assert.That(kernels, Is.SupersetOf(new[] { "RmsNorm", "gated activation", "rope, store BF16 KV", "rope, store Fp8 KV", "sample, greedy", "sample, top-k 50, top-p 0.95" }));
+        Assert.That(kernels, Has.Some.Contains("attention, decode, Fp8"));
         Assert.That(kernels, Has.Some.Contains("attention, decode").And.Some.Contains("attention, prefill"));
         Assert.That(kernels, Is.SupersetOf(new[] { "one sequence, decode", "throughput", "median step", "host work of a step" }));
     }
