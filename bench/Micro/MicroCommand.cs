@@ -16,6 +16,9 @@ internal static class MicroCommand
     /// <summary>Suite's name in results and baselines.</summary>
     public const string Suite = "micro";
 
+    /// <summary>Enough for the JIT to have compiled loops for good.</summary>
+    private const int QuickWarmUps = 8;
+
     private static readonly (string Part, Type Type)[] Parts =
     [
         ("scheduler", typeof(SchedulerBenchmarks)),
@@ -40,7 +43,7 @@ internal static class MicroCommand
         command.SetAction(parsed =>
         {
             string[] wanted = parsed.GetRequiredValue(parts);
-            IConfig config = Config(parsed.GetValue(quick) ? Job.ShortRun : Job.Default);
+            IConfig config = Config(parsed.GetValue(quick) ? Job.ShortRun.WithWarmupCount(QuickWarmUps) : Job.Default);
             MicroRow[] rows = [.. Parts.Where(part => wanted.Contains(part.Part))
                 .SelectMany(part => MicroRow.Of(BenchmarkRunner.Run(part.Type, config)))];
             MicroTable.Write(rows, Console.Out);
