@@ -4,40 +4,72 @@ using LlamaServe.Kernels;
 
 namespace LlamaServe.Bench.Peers;
 
-/// <summary>Rounds of measurements in which the engines take turns, so that a slow minute of the machine hits both.</summary>
-internal sealed class PeerRun(LlamaShape shape, DirectoryInfo folder, int rounds, int threads, TextWriter output)
+/// <summary>Another engine that can run here.</summary>
+internal enum PeerKind
 {
-    public async Task CompareAsync(IReadOnlyList<WeightFormat> formats, CancellationToken cancellationToken)
+    Naive,
+    LlamaCpp,
+}
+
+/// <summary>Rounds of measurements in which the engines take turns, so that a slow minute of the machine hits all.</summary>
+/// <param name="json">File for the result instead of one in <c>bench/results</c>.</param>
+internal sealed class PeerRun(LlamaShape shape, DirectoryInfo folder, int rounds, int threads, string? json, TextWriter output)
+{
+    public async Task CompareAsync(IReadOnlyList<WeightFormat> formats, IReadOnlyList<PeerKind> peers, CancellationToken cancellationToken)
     {
-        await LlamaCpp.InstallAsync(cancellationToken);
-        MachineLimits limits = MachineLimits.Measure(threads);
+        IReadOnlyList<PublishedFigure> published = PublishedFigure.Load(PublishedFigure.DefaultPath);
+        if (peers.Contains(PeerKind.LlamaCpp))
+        {
+            await LlamaCpp.InstallAsync(cancellationToken);
+        }
+
+        var limits = MachineLimits.Measure(threads);
         output.WriteLine(MachineDescription.Current);
         List<PeerComparison> comparisons = [];
         foreach (WeightFormat format in formats)
         {
-            comparisons.Add(await CompareAsync(format, cancellationToken));
+            comparisons.AddRange(await CompareAsync(format, peers, cancellationToken));
             limits = limits.Best(MachineLimits.Measure(threads));
         }
 
         output.WriteLine(limits);
         PeerTable.Print(output, shape, limits, comparisons);
-        output.WriteLine(ResultFile.Save("peers", limits, comparisons));
+        output.WriteLine();
+        EngineTable.Print(output, shape, comparisons, published);
+        output.WriteLine(ResultFile.SaveAs(json, "peers", limits, new { Comparisons = comparisons, Published = published }));
     }
 
-    private async Task<PeerComparison> CompareAsync(WeightFormat format, CancellationToken cancellationToken)
+    private async Task<IReadOnlyList<PeerComparison>> CompareAsync(WeightFormat format, IReadOnlyList<PeerKind> kinds, CancellationToken cancellationToken)
     {
         string model = BenchModel.Ensure(folder, shape, format, BenchModel.DefaultSeed);
-        Workload workload = Workload.Create(shape);
-        await using LlamaCppPeer peer = new(model, workload, threads);
-        await using LlamaServePeer ours = await LlamaServePeer.StartAsync(model, workload, threads, cancellationToken);
-        List<PeerMeasures> peerRounds = [], ourRounds = [];
-        for (int round = 1; round <= rounds; round++)
+        var workload = Workload.Create(shape);
+        List<IPeer> engines = [];
+        try
         {
-            peerRounds.Add(await MeasureAsync(peer, format, round, cancellationToken));
-            ourRounds.Add(await MeasureAsync(ours, format, round, cancellationToken));
-        }
+            foreach (PeerKind kind in kinds)
+            {
+                engines.Add(kind == PeerKind.Naive ? new NaivePeer(model, shape, workload, threads) : new LlamaCppPeer(model, workload, threads));
+            }
 
-        return new PeerComparison(format, peer.Name, peerRounds, ourRounds);
+            engines.Add(await LlamaServePeer.StartAsync(model, workload, threads, cancellationToken));
+            List<PeerMeasures>[] measures = [.. engines.Select(_ => new List<PeerMeasures>())];
+            for (int round = 1; round <= rounds; round++)
+            {
+                for (int i = 0; i < engines.Count; i++)
+                {
+                    measures[i].Add(await MeasureAsync(engines[i], format, round, cancellationToken));
+                }
+            }
+
+            return [.. engines.SkipLast(1).Select((peer, i) => new PeerComparison(format, peer.Name, measures[i], measures[^1]))];
+        }
+        finally
+        {
+            foreach (IPeer engine in engines)
+            {
+                await engine.DisposeAsync();
+            }
+        }
     }
 
     private async Task<PeerMeasures> MeasureAsync(IPeer engine, WeightFormat format, int round, CancellationToken cancellationToken)

@@ -4,7 +4,7 @@ using LlamaServe.Kernels;
 
 namespace LlamaServe.Bench.Peers;
 
-/// <summary><c>peers</c>: this engine beside llama.cpp, by turns on the same files.</summary>
+/// <summary><c>peers</c>: this engine beside llama.cpp and naive PyTorch, by turns on the same files.</summary>
 internal static class PeersCommand
 {
     public static Command Create()
@@ -22,15 +22,22 @@ internal static class PeersCommand
             Description = "Where the model files are kept.",
             DefaultValueFactory = _ => BenchModel.DefaultFolder,
         };
-        Command command = new("peers", "Measure LlamaServe beside llama.cpp on a random Llama of 1.04 billion parameters.")
+        Option<PeerKind[]> peers = new("--peers")
         {
-            formats, rounds, threads, folder,
+            Description = "Other engines.",
+            AllowMultipleArgumentsPerToken = true,
+            DefaultValueFactory = _ => [PeerKind.Naive, PeerKind.LlamaCpp],
+        };
+        Option<string?> json = new("--json") { Description = "File for the result instead of one in bench/results." };
+        Command command = new("peers", "Measure LlamaServe beside llama.cpp and naive PyTorch on a random Llama of 1.04 billion parameters.")
+        {
+            formats, peers, rounds, threads, folder, json,
         };
         command.SetAction(async (parsed, cancellationToken) =>
         {
             PeerRun run = new(
-                new LlamaShape(), parsed.GetRequiredValue(folder), parsed.GetValue(rounds), parsed.GetValue(threads), Console.Out);
-            await run.CompareAsync(parsed.GetRequiredValue(formats), cancellationToken);
+                new LlamaShape(), parsed.GetRequiredValue(folder), parsed.GetValue(rounds), parsed.GetValue(threads), parsed.GetValue(json), Console.Out);
+            await run.CompareAsync(parsed.GetRequiredValue(formats), parsed.GetRequiredValue(peers), cancellationToken);
         });
         return command;
     }
