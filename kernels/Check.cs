@@ -1,3 +1,4 @@
+using System.Numerics;
 using System.Runtime.CompilerServices;
 
 namespace LlamaServe.Kernels;
@@ -42,6 +43,29 @@ internal static class Check
             shape.KvHeads == cache.Shape.KvHeads && shape.HeadDim == cache.Shape.HeadDim,
             $"attention of {shape.KvHeads} × {shape.HeadDim} with a KV cache of {cache.Shape.KvHeads} × {cache.Shape.HeadDim}");
         Activation(qkv, batch.TokenCount, shape.QkvColumns, "qkv", type);
+        if (batch.HasTrees && shape.SlidingWindow > 0)
+        {
+            foreach (ulong ancestors in batch.Ancestors)
+            {
+                int depth = BitOperations.PopCount(ancestors);
+                That(depth <= shape.SlidingWindow, $"a tree of drafts {depth} tokens deep with a sliding window of {shape.SlidingWindow}");
+            }
+        }
+    }
+
+    /// <summary>For each token of a tree of drafts itself and the tokens above it.</summary>
+    public static void Tree(ReadOnlySpan<ulong> ancestors, int tokens)
+    {
+        That(
+            ancestors.Length <= Math.Min(tokens, ForwardBatch.MaxTreeTokens),
+            $"a tree of {ancestors.Length} of {tokens} tokens, of which there may be {ForwardBatch.MaxTreeTokens}");
+        for (int i = 0; i < ancestors.Length; i++)
+        {
+            ulong above = ancestors[i] & ~(1UL << i);
+            int parent = BitOperations.Log2(above);
+            bool isBelow = above == 0 || (parent < i && above == ancestors[parent]);
+            That(isBelow && above != ancestors[i], $"token {i} of a tree of drafts has the ancestors {ancestors[i]}");
+        }
     }
 
     /// <summary>A layer of a cache.</summary>

@@ -1,3 +1,5 @@
+using System.Numerics;
+
 namespace LlamaServe.Kernels;
 
 /// <summary>
@@ -12,6 +14,9 @@ namespace LlamaServe.Kernels;
 /// </summary>
 public sealed class ForwardBatch
 {
+    /// <summary>Most drafted tokens of a sequence's tree.</summary>
+    public const int MaxTreeTokens = 64;
+
     private readonly int[] _tokenIds;
     private readonly int[] _positions;
     private readonly int[] _slotMapping;
@@ -20,6 +25,8 @@ public sealed class ForwardBatch
     private readonly int[] _blockTables;
     private readonly int[] _blockCounts;
     private readonly int[] _logitsRows;
+    private readonly int[] _treeTokens;
+    private readonly ulong[] _ancestors;
 
     /// <param name="maxTokens">Most tokens of one step.</param>
     /// <param name="maxSequences">Most sequences of one step.</param>
@@ -35,6 +42,8 @@ public sealed class ForwardBatch
         _contextLengths = new int[maxSequences];
         _blockTables = new int[checked(maxSequences * maxBlocksPerSequence)];
         _blockCounts = new int[maxSequences];
+        _treeTokens = new int[maxSequences];
+        _ancestors = new ulong[maxTokens];
     }
 
     /// <summary>Token rows: the sequences' tokens, and what a backend added by <see cref="Pad"/>.</summary>
@@ -56,7 +65,7 @@ public sealed class ForwardBatch
     /// <summary>[TokenCount] vocabulary ids.</summary>
     public ReadOnlySpan<int> TokenIds => _tokenIds.AsSpan(0, TokenCount);
 
-    /// <summary>[TokenCount] position of each token in its sequence, from 0.</summary>
+    /// <summary>[TokenCount] position of each token in its sequence, from 0; in a tree, of those that see it: its depth counts.</summary>
     public ReadOnlySpan<int> Positions => _positions.AsSpan(0, TokenCount);
 
     /// <summary>[TokenCount] where the token's key and value go: physical block · block size + offset.</summary>
@@ -71,9 +80,21 @@ public sealed class ForwardBatch
     /// <summary>[LogitsCount] token rows whose logits are wanted, ascending.</summary>
     public ReadOnlySpan<int> LogitsRows => _logitsRows.AsSpan(0, LogitsCount);
 
+    /// <summary>Whether a sequence ends in a tree that is no chain.</summary>
+    public bool HasTrees { get; private set; }
+
+    /// <summary>[SequenceCount] how many of a sequence's last tokens are a tree; 0 for a sequence without one.</summary>
+    public ReadOnlySpan<int> TreeTokens => _treeTokens.AsSpan(0, SequenceCount);
+
+    /// <summary>[TokenCount] which tokens of its sequence's tree a token of the tree sees: bit j for the tree's token j. 0 for other tokens.</summary>
+    public ReadOnlySpan<ulong> Ancestors => _ancestors.AsSpan(0, TokenCount);
+
     /// <summary>Physical blocks of sequence <paramref name="sequence"/>, in token order; as many as its context needs are valid.</summary>
     public ReadOnlySpan<int> BlockTable(int sequence) =>
         _blockTables.AsSpan(sequence * MaxBlocksPerSequence, MaxBlocksPerSequence);
+
+    /// <summary>Place in the cache of the first token of a sequence's tree; of a sequence without one, its end.</summary>
+    internal int TreeStart(int sequence) => _contextLengths[sequence] - _treeTokens[sequence];
 
     /// <summary>Those of them that its context needs.</summary>
     internal ReadOnlySpan<int> UsedBlocks(int sequence) => BlockTable(sequence)[.._blockCounts[sequence]];
@@ -87,6 +108,7 @@ public sealed class ForwardBatch
         TokenCount = 0;
         SequenceCount = 0;
         LogitsCount = 0;
+        HasTrees = false;
         _queryStart[0] = 0;
     }
 
@@ -122,9 +144,37 @@ public sealed class ForwardBatch
                 _logitsRows[LogitsCount++] = TokenCount + i;
             }
         }
+        _ancestors.AsSpan(TokenCount, tokens.Length).Clear();
+        _treeTokens[SequenceCount] = 0;
         TokenCount += tokens.Length;
         _contextLengths[SequenceCount++] = context;
         _queryStart[SequenceCount] = TokenCount;
+    }
+
+    /// <summary>
+    /// Appends one sequence's new tokens, the last of which are a tree of drafts (SpecInfer, arXiv:2305.09781). Each sees all tokens
+    /// before the tree and, of the tree, its ancestors and itself. Tokens take slots in the order given, whatever their depth.
+    /// </summary>
+    /// <param name="ancestors">For each token of the tree, at most <see cref="MaxTreeTokens"/>, those of it that the token sees: bit j
+    /// for token j. A token's parent comes before it; a chain is what <see cref="Add"/> makes of it.</param>
+    /// <exception cref="ArgumentException">The tokens or blocks do not fit the batch's buffers, or the bits are those of no tree.</exception>
+    public void AddTree(
+        ReadOnlySpan<int> tokens, ReadOnlySpan<ulong> ancestors, int firstPosition, ReadOnlySpan<int> blockTable, int blockSize, int logitsFrom)
+    {
+        Check.Tree(ancestors, tokens.Length);
+        Add(tokens, firstPosition, blockTable, blockSize, logitsFrom);
+        if (ancestors.IsEmpty || IsChain(ancestors))
+        {
+            return;
+        }
+        int first = TokenCount - ancestors.Length, position = firstPosition + tokens.Length - ancestors.Length;
+        for (int i = 0; i < ancestors.Length; i++)
+        {
+            _ancestors[first + i] = ancestors[i];
+            _positions[first + i] = position + BitOperations.PopCount(ancestors[i]) - 1;
+        }
+        _treeTokens[SequenceCount - 1] = ancestors.Length;
+        HasTrees = true;
     }
 
     /// <summary>
@@ -145,4 +195,7 @@ public sealed class ForwardBatch
 
     /// <summary>Takes away what <see cref="Pad"/> added.</summary>
     internal void Unpad() => (TokenCount, LogitsCount) = (SequenceCount, SequenceCount);
+
+    /// <summary>Whether the last token, and so every one, sees all before it.</summary>
+    private static bool IsChain(ReadOnlySpan<ulong> ancestors) => BitOperations.PopCount(ancestors[^1]) == ancestors.Length;
 }

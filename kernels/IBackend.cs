@@ -90,8 +90,8 @@ public interface IBackend : IDisposable
     void RopeAndStoreKv(Tensor qkv, ForwardBatch batch, AttentionShape shape, RopeParameters rope, KvCache cache, int layer, HeadNorms? norms = null);
 
     /// <summary>
-    /// Causal attention of the q part of fused rows over the cached context, through block tables; prefill, decode and mixed
-    /// batches alike: [TokenCount, shape.OutputColumns].
+    /// Causal attention of the q part of fused rows over the cached context, through block tables; prefill, decode, mixed batches
+    /// and trees of drafts alike, none deeper than a sliding window: [TokenCount, shape.OutputColumns].
     /// </summary>
     Tensor PagedAttention(Tensor qkv, ForwardBatch batch, AttentionShape shape, KvCache cache, int layer);
 

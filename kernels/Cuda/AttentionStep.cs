@@ -53,6 +53,7 @@ internal sealed class AttentionStep(CudaRuntime runtime) : IDisposable
             ContextLengths = inputs.ContextLengths,
             BlockTables = inputs.BlockTables,
             BlockTableStride = batch.MaxBlocksPerSequence,
+            Trees = batch.HasTrees ? plan.Trees : default,
             Plan = plan.Memory.Pointer,
             Workspace = plan.Workspace,
             PartialRows = MaxPartialRows,
@@ -62,8 +63,9 @@ internal sealed class AttentionStep(CudaRuntime runtime) : IDisposable
 
     public void Dispose() => _plans.ForEach(plan => plan.Memory.Dispose());
 
-    private static int Words(in AttentionShape shape, ForwardBatch batch) =>
-        AttentionPlanner.MaxWords(batch.MaxTokens, batch.MaxSequences, shape.Heads / shape.KvHeads);
+    /// <summary>Of a plan and, behind it, the batch's <see cref="TreeToken"/>s.</summary>
+    private static int Words(in AttentionShape shape, ForwardBatch batch) => checked(
+        AttentionPlanner.MaxWords(batch.MaxTokens, batch.MaxSequences, shape.Heads / shape.KvHeads) + TreeToken.Words * batch.MaxTokens);
 
     private Plan PlanFor(in AttentionShape shape, ForwardBatch batch, CudaKvCache cache)
     {
@@ -109,8 +111,15 @@ internal sealed class AttentionStep(CudaRuntime runtime) : IDisposable
             _staging = new int[words];
         }
         AttentionPlanCounts counts = AttentionPlanner.Fill(
-            _staging.AsSpan(0, words), batch.QueryStart, batch.ContextLengths, plan.Shape, runtime.Device.MultiprocessorCount, MaxPartialRows);
-        runtime.Uploads.Upload(runtime.Stream, plan.Memory.Pointer, MemoryMarshal.AsBytes(_staging.AsSpan(0, counts.Words)));
+            _staging.AsSpan(0, words), batch.QueryStart, batch.ContextLengths, plan.Shape, runtime.Device.MultiprocessorCount, MaxPartialRows, batch.TreeTokens);
+        int used = counts.Words;
+        if (batch.HasTrees)
+        {
+            plan.Trees = plan.Memory.Pointer + (long)used * sizeof(int);
+            TreeToken.Fill(MemoryMarshal.Cast<int, TreeToken>(_staging.AsSpan(used)), batch);
+            used += TreeToken.Words * batch.TokenCount;
+        }
+        runtime.Uploads.Upload(runtime.Stream, plan.Memory.Pointer, MemoryMarshal.AsBytes(_staging.AsSpan(0, used)));
         plan.IsCurrent = true;
     }
 
@@ -122,6 +131,9 @@ internal sealed class AttentionStep(CudaRuntime runtime) : IDisposable
         public CudaDeviceVariable<int> Memory { get; } = memory;
 
         public DevicePtr Workspace { get; } = workspace;
+
+        /// <summary>Ancestors of the step's tokens, where it has trees.</summary>
+        public DevicePtr Trees { get; set; }
 
         /// <summary>Of the layer that ran last.</summary>
         public CudaKvCache Cache { get; set; } = cache;

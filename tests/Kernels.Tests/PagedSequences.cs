@@ -72,14 +72,17 @@ internal sealed class PagedSequences : IDisposable
     public int[] BlockTable(int sequence) => _blockTables[sequence];
 
     /// <summary>One step: so many further tokens of each named sequence.</summary>
-    public void Step(params (int Sequence, int Tokens)[] work)
+    public void Step(params (int Sequence, int Tokens)[] work) => Step(Array.ConvertAll(work, item => (item.Sequence, item.Tokens, (ulong[])[])));
+
+    /// <summary>The same, where a sequence's last tokens are a tree of which each sees some.</summary>
+    public void Step(params (int Sequence, int Tokens, ulong[] Tree)[] work)
     {
         ForwardBatch batch = new(work.Sum(item => item.Tokens), work.Length, _blockTables.Max(table => table.Length));
         List<float> qkv = [];
-        foreach ((int sequence, int tokens) in work)
+        foreach ((int sequence, int tokens, ulong[] tree) in work)
         {
             int first = _computed[sequence];
-            batch.Add(new int[tokens], first, _blockTables[sequence], BlockSize, tokens);
+            batch.AddTree(new int[tokens], tree, first, _blockTables[sequence], BlockSize, tokens);
             qkv.AddRange(Rows[sequence].AsSpan(first * Shape.QkvColumns, tokens * Shape.QkvColumns));
         }
         Tensor rows = _upload([.. qkv], batch.TokenCount, Shape.QkvColumns);
@@ -124,6 +127,24 @@ internal sealed class PagedSequences : IDisposable
         return [.. y.SelectMany(row => row)];
     }
 
+    /// <summary>The same for a token whose sequence ends in a tree from place <paramref name="start"/> on.</summary>
+    public double[] TreeReference(int sequence, int start, ulong[] tree, int node)
+    {
+        int group = Shape.Heads / Shape.KvHeads, place = start + node;
+        int[] path = [.. Enumerable.Range(0, start), .. Enumerable.Range(0, node + 1).Where(i => (tree[node] >> i & 1) != 0).Select(i => start + i)];
+        List<double> y = [];
+        for (int head = 0; head < Shape.Heads; head++)
+        {
+            double[][] keys = Kept(sequence, place, Shape.Heads + head / group), values = Kept(sequence, place, Shape.Heads + Shape.KvHeads + head / group);
+            double[] query = Head(sequence, place, head)[place];
+            y.AddRange(ReferenceOps.Attention(query, [.. path.Select(i => keys[i])], [.. path.Select(i => values[i])], path.Length - 1, Shape));
+        }
+        return [.. y];
+    }
+
+    /// <summary>What was computed for one token.</summary>
+    public float[] Output(int sequence, int place) => Outputs[sequence][(place * Shape.OutputColumns)..((place + 1) * Shape.OutputColumns)];
+
     public void Dispose() => Cache.Dispose();
 
     /// <summary>The same as the cache keeps them.</summary>
@@ -145,11 +166,11 @@ internal sealed class PagedSequences : IDisposable
         return rows;
     }
 
-    private void Collect(Tensor output, (int Sequence, int Tokens)[] work)
+    private void Collect(Tensor output, (int Sequence, int Tokens, ulong[] Tree)[] work)
     {
         float[] values = _download(output);
         int row = 0;
-        foreach ((int sequence, int tokens) in work)
+        foreach ((int sequence, int tokens, _) in work)
         {
             values.AsSpan(row * Shape.OutputColumns, tokens * Shape.OutputColumns).CopyTo(Outputs[sequence].AsSpan(_computed[sequence] * Shape.OutputColumns));
             _computed[sequence] += tokens;

@@ -39,6 +39,9 @@ internal readonly unsafe struct AttentionInputs
     /// <summary>Partitions begin at multiples of it in the sequence, whatever the batch.</summary>
     public int PartitionTokens => StepTokens * StepsPerPartition;
 
+    /// <summary>The first position that anything from <paramref name="position"/> of a sequence on sees: in a tree, places run ahead of positions.</summary>
+    public int FirstVisible(int sequence, int position) => Shape.FirstVisible(Math.Min(position, Batch.TreeStart(sequence)));
+
     /// <summary>Elements of one row of scores.</summary>
     public int ScoreStride => BlocksPerStep * Cache.TokenStride;
 }

@@ -58,7 +58,7 @@ internal sealed class AttentionPlan
                 int token = starts[sequence] + i * queriesPerTile;
                 int queries = Math.Min(queriesPerTile, end - token);
                 int position = contexts[sequence] - end + token;
-                int first = inputs.Shape.FirstVisible(position) / inputs.PartitionTokens;
+                int first = inputs.FirstVisible(sequence, position) / inputs.PartitionTokens;
                 int count = (position + queries - 1) / inputs.PartitionTokens - first + 1;
                 Append(ref _tiles, ref _tileCount, new(sequence, token, queries, position, first, count, partitions));
                 partitions += count;

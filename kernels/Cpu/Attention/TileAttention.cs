@@ -37,7 +37,7 @@ internal readonly unsafe struct TileAttention<TElement>
     public void Partition(int partition, RowStates states)
     {
         states.Clear();
-        int begin = Math.Max(partition * _inputs.PartitionTokens, _inputs.Shape.FirstVisible(_tile.FirstPosition));
+        int begin = Math.Max(partition * _inputs.PartitionTokens, _inputs.FirstVisible(_tile.Sequence, _tile.FirstPosition));
         int end = Math.Min((partition + 1) * _inputs.PartitionTokens, _tile.LastPosition + 1);
         int firstBlock = begin / _inputs.Cache.Shape.BlockSize;
         for (int block = firstBlock; block < firstBlock + _inputs.BlocksPerStep; block++)
@@ -136,10 +136,32 @@ internal readonly unsafe struct TileAttention<TElement>
         CpuKvCache cache = _inputs.Cache;
         for (int row = 0; row < _rows; row++)
         {
-            int position = _tile.FirstPosition + Math.Min(row / _inputs.Group, _tile.Queries - 1);
+            int query = Math.Min(row / _inputs.Group, _tile.Queries - 1);
+            float* scores = _scores + (long)row * _inputs.ScoreStride;
+            if (_inputs.Batch.TreeTokens[_tile.Sequence] > 0)
+            {
+                MaskTree(scores, query, firstToken, firstBlock, lastBlock);
+            }
+            int from = _inputs.Shape.FirstVisible(_inputs.Batch.Positions[_tile.FirstToken + query]);
             _rescale[row] = SoftmaxStep.Row(
-                _scores + (long)row * _inputs.ScoreStride, firstBlock, lastBlock, cache.Shape.BlockSize, cache.TokenStride,
-                _inputs.Shape.FirstVisible(position) - firstToken, position + 1 - firstToken, ref states.Max[row], ref states.Sum[row]);
+                scores, firstBlock, lastBlock, cache.Shape.BlockSize, cache.TokenStride,
+                from - firstToken, _tile.FirstPosition + query + 1 - firstToken, ref states.Max[row], ref states.Sum[row]);
+        }
+    }
+
+    /// <summary>Takes from a query's scores those of its sequence's tree that are not above it.</summary>
+    private void MaskTree(float* scores, int query, int firstToken, int firstBlock, int lastBlock)
+    {
+        CpuKvCache cache = _inputs.Cache;
+        int blockSize = cache.Shape.BlockSize, start = _inputs.Batch.TreeStart(_tile.Sequence) - firstToken;
+        ulong ancestors = _inputs.Batch.Ancestors[_tile.FirstToken + query];
+        int end = Math.Min(_tile.FirstPosition + query + 1 - firstToken, (lastBlock + 1) * blockSize);
+        for (int token = Math.Max(start, firstBlock * blockSize); token < end; token++)
+        {
+            if ((ancestors >> (token - start) & 1) == 0)
+            {
+                scores[(long)(token / blockSize) * cache.TokenStride + token % blockSize] = float.NegativeInfinity;
+            }
         }
     }
 }

@@ -41,8 +41,10 @@ internal static class AttentionPlanner
     /// <param name="contextLengths">[sequences] tokens including this step's.</param>
     /// <param name="multiprocessors">Where whole tiles occupy as many, long runs are not split.</param>
     /// <param name="maxPartialRows">Rows of partial results that there is room for, for each KV head.</param>
+    /// <param name="treeTokens">[sequences] how many of the last tokens are a tree of drafts; empty where there is no tree.</param>
     public static AttentionPlanCounts Fill(
-        Span<int> plan, ReadOnlySpan<int> queryStart, ReadOnlySpan<int> contextLengths, in AttentionShape shape, int multiprocessors, int maxPartialRows)
+        Span<int> plan, ReadOnlySpan<int> queryStart, ReadOnlySpan<int> contextLengths, in AttentionShape shape, int multiprocessors, int maxPartialRows,
+        ReadOnlySpan<int> treeTokens = default)
     {
         Span<Tile> tiles = MemoryMarshal.Cast<int, Tile>(plan);
         int group = shape.Heads / shape.KvHeads;
@@ -52,8 +54,10 @@ internal static class AttentionPlanner
         for (int sequence = 0; sequence < contextLengths.Length; sequence++)
         {
             int rows = (queryStart[sequence + 1] - queryStart[sequence]) * group;
-            int firstPosition = contextLengths[sequence] - queryStart[sequence + 1] + queryStart[sequence];
-            int needed = PartialRowsOf(firstPosition, rows, group, shape.SlidingWindow);
+            Run run = new(
+                contextLengths[sequence] - queryStart[sequence + 1] + queryStart[sequence],
+                contextLengths[sequence] - (treeTokens.IsEmpty ? 0 : treeTokens[sequence]), group, shape.SlidingWindow);
+            int needed = run.PartialRows(rows);
             if ((rows > SplitRows && fillsDevice) || needed > maxPartialRows - partialRows)
             {
                 // Later queries see more: they come first.
@@ -66,7 +70,7 @@ internal static class AttentionPlanner
             for (int first = 0; first < rows; first += SplitRows)
             {
                 int count = Math.Min(SplitRows, rows - first);
-                int chunks = Chunks(firstPosition, first, count, group, shape.SlidingWindow);
+                int chunks = run.Chunks(first, count);
                 tiles[^++split] = new Tile(sequence, first, units, chunks == 1 ? -1 : partialRows);
                 units += chunks;
                 partialRows += chunks == 1 ? 0 : chunks * count;
@@ -91,22 +95,26 @@ internal static class AttentionPlanner
         return tiles;
     }
 
-    private static int PartialRowsOf(int firstPosition, int rows, int group, int window)
+    /// <summary>A sequence's new tokens, from a place in the cache on; what lies from <paramref name="Tree"/> on is a tree of drafts.</summary>
+    private readonly record struct Run(int First, int Tree, int Group, int Window)
     {
-        int partialRows = 0;
-        for (int first = 0; first < rows; first += SplitRows)
+        public int PartialRows(int rows)
         {
-            int count = Math.Min(SplitRows, rows - first), chunks = Chunks(firstPosition, first, count, group, window);
-            partialRows = checked(partialRows + (chunks == 1 ? 0 : chunks * count));
+            int partialRows = 0;
+            for (int first = 0; first < rows; first += SplitRows)
+            {
+                int count = Math.Min(SplitRows, rows - first), chunks = Chunks(first, count);
+                partialRows = checked(partialRows + (chunks == 1 ? 0 : chunks * count));
+            }
+            return partialRows;
         }
-        return partialRows;
-    }
 
-    /// <summary>Chunks that any of the rows sees something of.</summary>
-    private static int Chunks(int firstPosition, int firstRow, int rows, int group, int window)
-    {
-        int first = firstPosition + firstRow / group, last = firstPosition + (firstRow + rows - 1) / group;
-        return last / ChunkTokens - (window == 0 ? 0 : Math.Max(0, first - window + 1)) / ChunkTokens + 1;
+        /// <summary>Chunks that any of the rows sees something of.</summary>
+        public int Chunks(int firstRow, int rows)
+        {
+            int first = Math.Min(First + firstRow / Group, Tree), last = First + (firstRow + rows - 1) / Group;
+            return last / ChunkTokens - (Window == 0 ? 0 : Math.Max(0, first - Window + 1)) / ChunkTokens + 1;
+        }
     }
 
     /// <summary>An entry as the kernel reads it; the header has counts in their place.</summary>

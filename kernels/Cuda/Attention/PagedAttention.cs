@@ -35,6 +35,9 @@ internal readonly record struct PagedAttentionInputs
 
     public required int BlockTableStride { get; init; }
 
+    /// <summary><see cref="TreeToken"/> [tokens], 16-byte aligned; null where no sequence ends in a tree of drafts.</summary>
+    public DevicePtr Trees { get; init; }
+
     /// <summary>What <see cref="AttentionPlanner.Fill"/> wrote for the same batch and shape, 16-byte aligned.</summary>
     public required DevicePtr Plan { get; init; }
 
@@ -93,6 +96,7 @@ internal sealed unsafe class PagedAttention
             Partial = partial,
             PartialState = partial + (long)inputs.PartialRows * shape.KvHeads * shape.HeadDim * sizeof(float),
             Scratch = inputs.Workspace,
+            Trees = inputs.Trees,
             ScaleLog2 = (float)(shape.Scale * (1 / Math.Log(2))),
             QueryStride = inputs.QueryStride,
             OutputStride = inputs.OutputStride,
@@ -155,7 +159,7 @@ internal sealed unsafe class PagedAttention
     [StructLayout(LayoutKind.Sequential)]
     private struct Arguments
     {
-        public DevicePtr Queries, Keys, Values, Output, Plan, QueryStart, ContextLengths, BlockTables, Partial, PartialState, Scratch;
+        public DevicePtr Queries, Keys, Values, Output, Plan, QueryStart, ContextLengths, BlockTables, Partial, PartialState, Scratch, Trees;
         public float ScaleLog2;
         public int QueryStride, OutputStride, KvHeads, Group, BlockSize, BlockBytes, TableStride, Window;
     }

@@ -4,7 +4,14 @@
 #include "device.cuh"
 
 static constexpr int Threads = 128, Warps = Threads / 32, WarpRows = 16, WholeRows = Warps * WarpRows;
-static constexpr int PieceTokens = 16, ChunkTokens = 256;
+static constexpr int PieceTokens = 16, ChunkTokens = 256, MaxTreeTokens = 64;
+
+// A token of a sequence that may end in a tree of drafts. Mirrors TreeToken.cs.
+struct alignas(16) TreeToken {
+    uint64_t ancestors; // those that a token of the tree sees of it: bit j its token j; 0 for other tokens
+    int end;            // the end of the other places that it sees
+    int position;
+};
 
 struct AttentionArguments {
     global_ptr<const bf16> q;              // [token][head][HeadDim], tokens q_stride elements apart, 16-byte aligned
@@ -18,6 +25,7 @@ struct AttentionArguments {
     global_ptr<float> partial;             // [row in partial][KV head][HeadDim]
     global_ptr<float2> partial_state;      // [row in partial][KV head] of maximum and sum
     global_ptr<float> scratch;             // [CTA][warp][Layout::TotalVectors * 4]; used for heads of more than 128 alone
+    global_ptr<const TreeToken> trees;     // [tokens], 16-byte aligned; null where no sequence ends in a tree of drafts
     float scale_log2;                      // the factor on q . k, times log2(e); positive
     int32_t q_stride, out_stride, kv_heads, group, block_size, block_bytes, table_stride;
     int32_t window;                        // tokens that a token sees, itself included; 2^30 for all
@@ -83,8 +91,8 @@ struct Rows {
     int sequence, kv_head;
     int first, count; // row within the sequence
     int token;        // the sequence's first query in the batch
-    int position;     // its position
-    int begin, end;   // positions that any of the rows sees
+    int position;     // its place in the cache
+    int begin, end;   // places in the cache that any of the rows sees
 };
 
 DEVICE int first_visible(const AttentionArguments& a, int position) { return larger(0, position - a.window + 1); }
@@ -92,23 +100,10 @@ DEVICE int first_visible(const AttentionArguments& a, int position) { return lar
 DEVICE Rows rows_of(const AttentionArguments& a, int sequence, int kv_head, int first, int most)
 {
     const int token = load(a.query_start + sequence), queries = load(a.query_start + sequence + 1) - token;
-    const int position = load(a.context_lengths + sequence) - queries, count = smaller(most, queries * a.group - first);
-    return {sequence, kv_head, first, count, token, position, first_visible(a, position + first / a.group),
+    const int context = load(a.context_lengths + sequence), position = context - queries, count = smaller(most, queries * a.group - first);
+    const int query = first / a.group, seen_to = a.trees == nullptr ? context : load(a.trees + token + query).end;
+    return {sequence, kv_head, first, count, token, position, first_visible(a, smaller(position + query, seen_to)),
             position + (first + count - 1) / a.group + 1};
-}
-
-// The last positions that a lane's two rows see, and that all rows of the warp see.
-struct Sight {
-    int last[2], all;
-};
-
-DEVICE Sight sight_of(const AttentionArguments& a, const Rows& rows)
-{
-    Sight sight;
-    UNROLL for (int half = 0; half < 2; ++half)
-        sight.last[half] = rows.position + (rows.first + smaller((lane_index() >> 2) + 8 * half, rows.count - 1)) / a.group;
-    sight.all = rows.position + rows.first / a.group;
-    return sight;
 }
 
 // The block that a piece lies in, and its first token's place there.
@@ -211,17 +206,39 @@ template <int HeadDim> DEVICE void clear(State<HeadDim>& state)
 // Exponents are taken relative to this; a row that has seen nothing has -infinity - 0.
 DEVICE float finite(float maximum) { return maximum == minus_infinity() ? 0.0f : maximum; }
 
-// Takes from the scores of the tile at `first` what their rows do not see.
-template <int Columns>
-DEVICE void mask(float (&scores)[Columns][4], const AttentionArguments& a, const Rows& rows, const Sight& sight, int first)
+DEVICE uint32_t bits_below(int to) { return to >= 32 ? ~0u : (1u << larger(to, 0)) - 1; }
+// Bits from .. to - 1.
+DEVICE uint32_t bit_range(int from, int to) { return bits_below(to) & ~bits_below(from); }
+
+// Of 32 places from `first` on, those that a lane's row sees. What is the row's own is not kept in registers for the one tile that
+// asks for it.
+DEVICE uint32_t seen_from(const AttentionArguments& a, const Rows& rows, int half, int first)
 {
-    if (first + 8 * Columns - 1 > sight.all || first < rows.end - a.window)
-        UNROLL for (int n = 0; n < Columns; ++n)
-            UNROLL for (int e = 0; e < 4; ++e) {
-                const int token = first + 8 * n + 2 * (lane_index() & 3) + (e & 1), last = sight.last[e >> 1];
-                if (token > last || token <= last - a.window)
-                    scores[n][e] = minus_infinity();
-            }
+    // Rows that a tile lacks repeat its last one.
+    const int query = (rows.first + smaller((lane_index() >> 2) + 8 * half, rows.count - 1)) / a.group;
+    if (a.trees == nullptr) {
+        const int end = rows.position + query + 1 - first;
+        return bit_range(end - a.window, end);
+    }
+    const TreeToken own = load(a.trees + rows.token + query);
+    const int end = own.end - first; // of a tree's token, where the tree begins
+    const uint64_t above = end >= 0 ? own.ancestors << smaller(end, 32) : end > -64 ? own.ancestors >> -end : 0;
+    return static_cast<uint32_t>(above) | bit_range(own.position + 1 - a.window - first, end);
+}
+
+// Takes from the scores of the tile at `first` what their rows do not see. The last row of a warp sees up to 16 tokens that others do
+// not, or a tree.
+template <int Columns> DEVICE void mask(float (&scores)[Columns][4], const AttentionArguments& a, const Rows& rows, int first)
+{
+    if (first + 8 * Columns > rows.end - (a.trees == nullptr ? WarpRows : MaxTreeTokens) || first < rows.end - a.window)
+        UNROLL for (int i = 0; i < Columns / 2; ++i) { // four columns of a half
+            const int half = i & 1, from = i / 2 * 4;
+            const uint32_t seen = seen_from(a, rows, half, first + 8 * from + 2 * (lane_index() & 3));
+            UNROLL for (int n = 0; n < 4; ++n)
+                UNROLL for (int e = 0; e < 2; ++e)
+                    if ((seen >> (8 * n + e) & 1) == 0)
+                        scores[from + n][2 * half + e] = minus_infinity();
+        }
 }
 
 // Times one is no change, so this needs no agreement between variants.

@@ -91,7 +91,6 @@ template <class Kv, int HeadDim> DEVICE void split_unit(const AttentionArguments
     copy_async_commit();
     UNROLL for (int i = 0; i < L::Slots - 1; ++i)
         send_piece(a, rows, ring);
-    const Sight sight = sight_of(a, rows);
     clear(state);
     copy_async_wait<L::Slots - 1>();
     warp_barrier();
@@ -102,7 +101,7 @@ template <class Kv, int HeadDim> DEVICE void split_unit(const AttentionArguments
         float scores[L::TileTokens / 8][4] = {};
         UNROLL for (int piece = 0; piece < L::Pieces; ++piece)
             Kv::score_piece(scores + 2 * piece, queries, receive_piece(a, rows, ring), scales + piece * PieceTokens * 4);
-        mask(scores, a, rows, sight, tile * L::TileTokens);
+        mask(scores, a, rows, tile * L::TileTokens);
         Kv::softmax_step(state, scores, queries, scales + L::TileTokens * 4);
         UNROLL for (int piece = 0; piece < L::Pieces; ++piece)
             Kv::add_piece(state, scores + 2 * piece, receive_piece(a, rows, ring));
@@ -196,7 +195,6 @@ template <class Kv, int HeadDim> DEVICE void whole_tile(const AttentionArguments
     load_queries<HeadDim>(a, rows, own);
     load_stage<Kv, HeadDim>(a, all, first_tile, places);
     copy_async_commit();
-    const Sight sight = sight_of(a, rows);
     State<HeadDim> state;
     clear(state);
     copy_async_wait<0>();
@@ -216,7 +214,7 @@ template <class Kv, int HeadDim> DEVICE void whole_tile(const AttentionArguments
             float scores[L::TileTokens / 8][4] = {};
             UNROLL for (int piece = 0; piece < L::Pieces; ++piece)
                 Kv::score_piece(scores + 2 * piece, queries, stage + piece * L::PieceBytes, scales + piece * PieceTokens * 4);
-            mask(scores, a, rows, sight, first);
+            mask(scores, a, rows, first);
             Kv::softmax_step(state, scores, queries, scales + L::TileTokens * 4);
             UNROLL for (int piece = 0; piece < L::Pieces; ++piece)
                 Kv::add_piece(state, scores + 2 * piece, stage + (L::Pieces + piece) * L::PieceBytes);

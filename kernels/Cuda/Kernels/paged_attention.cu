@@ -10,6 +10,10 @@
 // one online softmax over its tiles in order, in one warp; its chunks are folded in order from the empty state. Tiles and chunks that
 // a row does not see change no bit of its state. So a row's result depends on neither the plan nor its neighbours.
 //
+// Trees. A sequence's last tokens can be a tree of drafts: they lie in the cache in the order given, but each sees only those above it
+// and itself. A path that lies there without a gap, such as the first one, gets the bits of a chain; for others, the products with
+// values have zeros between those of a chain and are equal to rounding.
+//
 // Work. The host's plan (AttentionPlanner.cs) has whole tiles, up to 64 rows whose CTA walks all chunks while its warps share
 // the tiles in shared memory, and split tiles, up to 16 rows whose chunks are units of single warps, each with its own ring of
 // 16-token pieces. The chunks' states meet in `partial`, where combine folds them. A split tile of one chunk needs no combine.
