@@ -53,6 +53,17 @@ internal static class Check
         }
     }
 
+    /// <summary>Drafts whose rows of logits are there.</summary>
+    public static void Drafts(DraftBatch drafts, int rows)
+    {
+        foreach (DraftSequence sequence in drafts.Sequences)
+        {
+            That(
+                sequence.FirstRow >= 0 && sequence.FirstRow < rows - sequence.Count,
+                $"{sequence.Count} drafts behind row {sequence.FirstRow} of {rows} rows of logits");
+        }
+    }
+
     /// <summary>For each token of a tree of drafts itself and the tokens above it.</summary>
     public static void Tree(ReadOnlySpan<ulong> ancestors, int tokens)
     {

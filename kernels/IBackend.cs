@@ -125,8 +125,15 @@ public interface IBackend : IDisposable
     /// <summary>The batch's <see cref="ForwardBatch.LogitsRows"/> of x: [LogitsCount, x.Columns].</summary>
     Tensor GatherRows(Tensor x, ForwardBatch batch);
 
-    /// <summary>Chooses (or scores) a token for each row of logits: [batch.Count, vocabulary].</summary>
+    /// <summary>Chooses (or scores) a token for each row of logits, [batch.Count, vocabulary], and verifies <see cref="SamplingBatch.Drafts"/>.</summary>
     void Sample(Tensor logits, SamplingBatch batch);
+
+    /// <summary>
+    /// Moves the keys and values of accepted drafts to the slots right behind the committed token's, in all layers. A chain's lie there.
+    /// </summary>
+    /// <param name="batch">What computed them; its rows of logits are those of <paramref name="drafts"/>.</param>
+    /// <param name="drafts">Verified by the last <see cref="Sample"/>.</param>
+    void CompactDrafts(KvCache cache, ForwardBatch batch, DraftBatch drafts);
 
     /// <summary>Copies whole blocks in all layers, in order.</summary>
     void CopyBlocks(KvCache cache, ReadOnlySpan<BlockCopy> copies);

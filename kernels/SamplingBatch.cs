@@ -33,6 +33,9 @@ public struct SamplingRow
     /// <summary>Tokens of the sequence so far, prompt first.</summary>
     public ReadOnlyMemory<int> Tokens;
 
+    /// <summary>Drafts between <see cref="Tokens"/> and the token to choose, which count as output; may be empty.</summary>
+    public ReadOnlyMemory<int> DraftTokens;
+
     /// <summary>How many of <see cref="Tokens"/> are prompt.</summary>
     public int PromptLength;
 
@@ -87,11 +90,15 @@ public sealed class SamplingBatch(int maxRows)
     /// <summary>[MaxTopLogProbs] their log-probabilities.</summary>
     public Span<float> TopLogProbs(int row) => _topLogProbs.AsSpan(row * MaxTopLogProbs, MaxTopLogProbs);
 
+    /// <summary>What to verify by the chosen ids, as soon as they are chosen; null for nothing.</summary>
+    public DraftBatch? Drafts { get; set; }
+
     /// <summary>Empties the batch and lets go of the sequences' memory.</summary>
     public void Clear()
     {
         Array.Clear(_rows, 0, Count);
         Count = 0;
+        Drafts = null;
     }
 
     /// <summary>Appends a row.</summary>

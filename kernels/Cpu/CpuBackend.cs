@@ -150,7 +150,23 @@ public sealed unsafe partial class CpuBackend : IBackend
     {
         Check.Activation(logits, "logits");
         Check.That(logits.Rows == batch.Count, $"{logits.Rows} rows of logits for {batch.Count} rows to sample");
+        if (batch.Drafts is { } drafts)
+        {
+            Check.Drafts(drafts, batch.Count);
+        }
         _sample.Run(_pool, logits, batch);
+        if (batch.Drafts is not null)
+        {
+            VerifyDraft.Run(batch.TokenIds, batch.Drafts);
+        }
+    }
+
+    public void CompactDrafts(KvCache cache, ForwardBatch batch, DraftBatch drafts)
+    {
+        CpuKvCache own = CpuCheck.Cache(cache, 0);
+        Check.Drafts(drafts, batch.LogitsCount);
+        Check.Range(batch.SlotMapping, own.Shape.Blocks * own.Shape.BlockSize, "slot");
+        Cpu.CompactDrafts.Run(own, batch, drafts);
     }
 
     public void CopyBlocks(KvCache cache, ReadOnlySpan<BlockCopy> copies)

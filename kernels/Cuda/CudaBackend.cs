@@ -20,6 +20,7 @@ public sealed partial class CudaBackend : IBackend
     private readonly RopeAndStoreKv _rope;
     private readonly AttentionStep _attention;
     private readonly Sample _sample;
+    private readonly VerifyDraft _verifyDraft;
     private int _vocabularySize;
 
     /// <exception cref="CudaUnavailableException">No driver, no such GPU, an unsupported one, too little memory, or no compiler.</exception>
@@ -33,7 +34,8 @@ public sealed partial class CudaBackend : IBackend
         _linear = new LinearStep(_runtime, _rows, _arena);
         _rope = new RopeAndStoreKv(_runtime);
         _attention = new AttentionStep(_runtime);
-        _sample = new Sample(_runtime.Stream, _runtime.Memory, _runtime.Kernel);
+        _verifyDraft = new VerifyDraft(_runtime);
+        _sample = new Sample(_runtime.Stream, _runtime.Memory, _runtime.Kernel, _verifyDraft);
         Graphs = new StepGraphs(_runtime, _arena, Prepare, options.Warn);
         Description = $"{(options.Emulated ? "cuda-emulated" : $"cuda:{options.Ordinal}")} ({_runtime.Device.Name}, {_runtime.ArchitectureName})";
     }
@@ -190,7 +192,20 @@ public sealed partial class CudaBackend : IBackend
     {
         Check.Activation(logits, "logits");
         Check.That(logits.Rows == batch.Count, $"{logits.Rows} rows of logits for {batch.Count} rows to sample");
+        if (batch.Drafts is { } drafts)
+        {
+            Check.Drafts(drafts, batch.Count);
+        }
         _sample.Run(logits, batch);
+    }
+
+    public void CompactDrafts(KvCache cache, ForwardBatch batch, DraftBatch drafts)
+    {
+        CudaKvCache own = CudaCheck.Cache(cache, 0);
+        Check.Drafts(drafts, batch.LogitsCount);
+        Check.Range(batch.SlotMapping, own.Shape.Blocks * own.Shape.BlockSize, "slot");
+        _inputs.Upload(batch);
+        _verifyDraft.Compact(own, _inputs, drafts);
     }
 
     public void CopyBlocks(KvCache cache, ReadOnlySpan<BlockCopy> copies)
@@ -215,6 +230,7 @@ public sealed partial class CudaBackend : IBackend
         _rope.Dispose();
         _attention.Dispose();
         _sample.Dispose();
+        _verifyDraft.Dispose();
         _runtime.Dispose();
     }
 

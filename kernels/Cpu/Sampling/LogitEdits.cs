@@ -30,31 +30,32 @@ internal static class LogitEdits
         }
         if (HasPenalties(row))
         {
-            Count(row, counts);
-            Penalize(row, logits, counts);
+            Count(row.Tokens.Span, row.PromptLength, counts);
+            Count(row.DraftTokens.Span, 0, counts);
+            Penalize(row, row.Tokens.Span, logits, counts);
+            Penalize(row, row.DraftTokens.Span, logits, counts);
         }
     }
 
     private static bool HasPenalties(in SamplingRow row) =>
         row.RepetitionPenalty != 1 || row.PresencePenalty != 0 || row.FrequencyPenalty != 0;
 
-    private static void Count(in SamplingRow row, Span<int> counts)
+    private static void Count(ReadOnlySpan<int> tokens, int promptLength, Span<int> counts)
     {
-        ReadOnlySpan<int> tokens = row.Tokens.Span;
         for (int i = 0; i < tokens.Length; i++)
         {
             int id = tokens[i];
             if ((uint)id < (uint)counts.Length)
             {
-                counts[id] = i < row.PromptLength ? counts[id] | InPrompt : counts[id] + 1;
+                counts[id] = i < promptLength ? counts[id] | InPrompt : counts[id] + 1;
             }
         }
     }
 
     /// <summary>Visits each distinct token once: its count is cleared at the first visit.</summary>
-    private static void Penalize(in SamplingRow row, Span<float> logits, Span<int> counts)
+    private static void Penalize(in SamplingRow row, ReadOnlySpan<int> tokens, Span<float> logits, Span<int> counts)
     {
-        foreach (int id in row.Tokens.Span)
+        foreach (int id in tokens)
         {
             if ((uint)id >= (uint)counts.Length || counts[id] == 0)
             {

@@ -22,12 +22,15 @@ internal sealed unsafe class Sample : IDisposable
     private readonly CudaStream _stream;
     private readonly DevicePool _memory;
     private readonly CudaKernel _scan, _weigh, _choose;
+    private readonly VerifyDraft? _verifyDraft;
     private readonly SamplingUpload _upload;
     private SamplingWorkspace? _workspace;
 
     /// <param name="kernel">A kernel by its file's name and its own.</param>
-    public Sample(CudaStream stream, DevicePool memory, Func<string, string, CudaKernel> kernel)
+    /// <param name="verifyDraft">Null where no batch has drafts.</param>
+    public Sample(CudaStream stream, DevicePool memory, Func<string, string, CudaKernel> kernel, VerifyDraft? verifyDraft = null)
     {
+        _verifyDraft = verifyDraft;
         _stream = stream;
         _memory = memory;
         _upload = new SamplingUpload(stream);
@@ -75,6 +78,10 @@ internal sealed unsafe class Sample : IDisposable
         SamplingStep step = _workspace!.Step(logits, _upload);
         Launch(step);
         _stream.CopyToHost((void*)_workspace.HostResults.Handle, step.Results, (long)_upload.ResultLength * sizeof(int));
+        if (batch.Drafts is { } drafts)
+        {
+            _verifyDraft!.Enqueue(step.Results, drafts);
+        }
     }
 
     /// <summary>Fills in the results of the batch that was queued last; the stream has got there.</summary>
@@ -83,6 +90,10 @@ internal sealed unsafe class Sample : IDisposable
         ReadOnlySpan<int> results = MemoryMarshal.Cast<byte, int>(_workspace!.HostResults.Span)[.._upload.ResultLength];
         ReadOnlySpan<float> numbers = MemoryMarshal.Cast<int, float>(results);
         results[..batch.Count].CopyTo(batch.TokenIds);
+        if (batch.Drafts is { } drafts)
+        {
+            _verifyDraft!.Read(drafts);
+        }
         for (int i = 0; i < batch.Count; i++)
         {
             SamplingRowData row = _upload.Rows[i];

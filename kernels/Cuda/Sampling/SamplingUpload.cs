@@ -64,7 +64,7 @@ internal sealed unsafe class SamplingUpload(CudaStream stream) : IDisposable
         row.RepetitionPenalty != 1 || row.PresencePenalty != 0 || row.FrequencyPenalty != 0;
 
     private static int ListLength(in SamplingRow row) => !IsSampled(row) ? 0 : checked(
-        2 * row.BiasIds.Length + row.BannedIds.Length + (HasPenalties(row) ? row.Tokens.Length : 0));
+        2 * row.BiasIds.Length + row.BannedIds.Length + (HasPenalties(row) ? row.Tokens.Length + row.DraftTokens.Length : 0));
 
     private static SamplingRowData Parameters(in SamplingRow row) => new()
     {
@@ -96,9 +96,10 @@ internal sealed unsafe class SamplingUpload(CudaStream stream) : IDisposable
         used += data.BanCount;
         if (HasPenalties(row))
         {
-            (data.Tokens, data.TokenCount) = (used, row.Tokens.Length);
-            data.PromptLength = Math.Clamp(row.PromptLength, 0, data.TokenCount);
+            (data.Tokens, data.TokenCount) = (used, row.Tokens.Length + row.DraftTokens.Length);
+            data.PromptLength = Math.Clamp(row.PromptLength, 0, row.Tokens.Length);
             row.Tokens.Span.CopyTo(lists[used..]);
+            row.DraftTokens.Span.CopyTo(lists[(used + row.Tokens.Length)..]);
             used += data.TokenCount;
         }
         return used;
