@@ -17,6 +17,9 @@ public sealed record EngineOptions
     /// </summary>
     public TimeSpan StepTimeTarget { get; init; } = TimeSpan.FromMilliseconds(50);
 
+    /// <summary>Whether a step is prepared and started while the one ahead of it runs, on devices that compute by themselves (GPUs).</summary>
+    public bool OverlapSteps { get; init; } = true;
+
     /// <summary>Prefill tokens that may join a step even when the time target is missed, so that prompts never starve.</summary>
     public int MinPrefillTokens { get; init; } = 16;
 

@@ -41,6 +41,9 @@ public readonly record struct EngineStatistics
 
     public required TimeSpan LastStepTime { get; init; }
 
-    /// <summary>The part of the last step that was not spent in the model: scheduling, sampling rows, text, publishing.</summary>
+    /// <summary>
+    /// The part of the last step that was not spent in the model: scheduling, text, publishing, and where steps overlap also building
+    /// and starting a step. There it costs nothing while it is shorter than the step on the device.
+    /// </summary>
     public required TimeSpan LastHostTime { get; init; }
 }

@@ -150,7 +150,7 @@ internal sealed class StepExecutor(
         {
             fault = exception;
         }
-        return TryLeave(started);
+        return TryLeave(started, isModel: !runner.Overlaps);
     }
 
     private bool TryComplete(out SamplingBatch? results, out Exception? fault)
@@ -165,7 +165,7 @@ internal sealed class StepExecutor(
         {
             fault = exception;
         }
-        return TryLeave(started);
+        return TryLeave(started, isModel: true);
     }
 
     private long Enter()
@@ -175,13 +175,17 @@ internal sealed class StepExecutor(
         return now;
     }
 
-    private bool TryLeave(long started)
+    /// <param name="isModel">Whether the time since <paramref name="started"/> was the model's. To start a step that overlaps is the host's work.</param>
+    private bool TryLeave(long started, bool isModel)
     {
         if (!watch.TryEnd())
         {
             return false;
         }
-        meter.AddExecution(started);
+        if (isModel)
+        {
+            meter.AddExecution(started);
+        }
         return true;
     }
 }

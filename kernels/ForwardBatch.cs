@@ -62,7 +62,7 @@ public sealed class ForwardBatch
     /// <summary>Most sequences that the batch can hold.</summary>
     public int MaxSequences => _contextLengths.Length;
 
-    /// <summary>[TokenCount] vocabulary ids.</summary>
+    /// <summary>[TokenCount] vocabulary ids; ~row where the step under way chooses the token, in that row of its samples.</summary>
     public ReadOnlySpan<int> TokenIds => _tokenIds.AsSpan(0, TokenCount);
 
     /// <summary>[TokenCount] position of each token in its sequence, from 0; in a tree, of those that see it: its depth counts.</summary>

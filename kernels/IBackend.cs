@@ -72,7 +72,7 @@ public interface IBackend : IDisposable
     /// </summary>
     void BeginLayer();
 
-    /// <summary>Hidden rows of the batch's tokens: [TokenCount, table.Columns].</summary>
+    /// <summary>Hidden rows of the batch's tokens, those included that the step under way chooses: [TokenCount, table.Columns].</summary>
     Tensor Embed(ForwardBatch batch, Weight table);
 
     /// <summary>x / √(mean(x²) + ε) · gain, row by row (arXiv:1910.07467): [x.Rows, x.Columns].</summary>
@@ -125,14 +125,28 @@ public interface IBackend : IDisposable
     /// <summary>The batch's <see cref="ForwardBatch.LogitsRows"/> of x: [LogitsCount, x.Columns].</summary>
     Tensor GatherRows(Tensor x, ForwardBatch batch);
 
-    /// <summary>Chooses (or scores) a token for each row of logits, [batch.Count, vocabulary], and verifies <see cref="SamplingBatch.Drafts"/>.</summary>
-    void Sample(Tensor logits, SamplingBatch batch);
+    /// <summary>
+    /// Whether <see cref="StartSample"/> returns before its results are there, so that the host can start a second step meanwhile. That
+    /// step names a token which the first one chooses as ~row, row by row of the first one's samples: where an id of its
+    /// <see cref="ForwardBatch.TokenIds"/> is negative, and at the end of <see cref="SamplingRow.Tokens"/>.
+    /// </summary>
+    bool Overlaps { get; }
+
+    /// <summary>Starts to choose (or score) a token for each row of logits and to verify <see cref="SamplingBatch.Drafts"/>; the step's last operation.
+    /// At most two steps are under way, and one where it has drafts.</summary>
+    /// <param name="logits">[batch.Count, vocabulary].</param>
+    /// <param name="batch">Its results mean nothing before <see cref="FinishSample"/>.</param>
+    void StartSample(Tensor logits, SamplingBatch batch);
+
+    /// <summary>Waits until the oldest step under way is done, and fills in its results.</summary>
+    /// <param name="batch">The one that it was started with.</param>
+    void FinishSample(SamplingBatch batch);
 
     /// <summary>
     /// Moves the keys and values of accepted drafts to the slots right behind the committed token's, in all layers. A chain's lie there.
     /// </summary>
     /// <param name="batch">What computed them; its rows of logits are those of <paramref name="drafts"/>.</param>
-    /// <param name="drafts">Verified by the last <see cref="Sample"/>.</param>
+    /// <param name="drafts">Verified by the step that was finished last.</param>
     void CompactDrafts(KvCache cache, ForwardBatch batch, DraftBatch drafts);
 
     /// <summary>Copies whole blocks in all layers, in order.</summary>

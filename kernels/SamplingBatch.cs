@@ -30,7 +30,7 @@ public struct SamplingRow
     /// <summary>Counter of the generator: the index of the token to choose in its output, so that nothing but seed and index decides.</summary>
     public ulong Counter;
 
-    /// <summary>Tokens of the sequence so far, prompt first.</summary>
+    /// <summary>Tokens of the sequence so far, prompt first; the last may be ~row, where the step under way chooses it.</summary>
     public ReadOnlyMemory<int> Tokens;
 
     /// <summary>Drafts between <see cref="Tokens"/> and the token to choose, which count as output; may be empty.</summary>

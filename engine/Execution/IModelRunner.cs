@@ -23,7 +23,7 @@ internal interface IModelRunner : IDisposable
     void Submit(StepPlan plan);
 
     /// <summary>Waits for the oldest step under way, which is over even when this throws.</summary>
-    /// <returns>One row for each wanted row of logits; valid until another step is submitted.</returns>
+    /// <returns>One row for each wanted row of logits; valid until two more steps are submitted, or one where they do not overlap.</returns>
     SamplingBatch Complete();
 
     /// <summary>A decoder for one sample's text.</summary>

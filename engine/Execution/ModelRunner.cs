@@ -16,9 +16,10 @@ internal sealed class ModelRunner : IModelRunner
     private readonly IBackend _backend;
     private readonly Kernels.KvCache _cache;
     private readonly ForwardBatch _batch;
-    private readonly SamplingBatch _sampling;
+    private readonly SamplingBatch[] _samplings;
     private readonly Func<Tensor> _forward;
     private readonly int _blockSize;
+    private long _submitted, _completed;
 
     /// <summary>Tokens of the prompt that warms up: a whole tile of the CPU's matrix kernels.</summary>
     private const int WarmUpTokens = 8;
@@ -37,13 +38,16 @@ internal sealed class ModelRunner : IModelRunner
         int blocks = KvCacheSizing.Blocks(_decoder, options, context);
         _cache = _backend.CreateKvCache(_decoder.CacheShape(blocks, _blockSize, options.KvCacheType));
         _batch = new ForwardBatch(options.TokenBudget, options.MaxSequences, (context + _blockSize - 1) / _blockSize);
-        _sampling = new SamplingBatch(logitsRows);
+        _samplings = [new SamplingBatch(logitsRows), new SamplingBatch(logitsRows)];
+        Overlaps = options.OverlapSteps && _backend.Overlaps;
         _forward = () => _decoder.Forward(_batch, _cache);
         Capacity = new RunnerCapacity(_decoder.Config.VocabularySize, context, blocks, model.Defaults.EosTokenIds);
         WarmUp(Math.Min(WarmUpTokens, Math.Min(context - 1, options.TokenBudget)));
     }
 
     public RunnerCapacity Capacity { get; }
+
+    public bool Overlaps { get; }
 
     public void Submit(StepPlan plan)
     {
@@ -52,14 +56,18 @@ internal sealed class ModelRunner : IModelRunner
         plan.Copies.Clear();
         FillBatch(plan);
         Tensor logits = _backend.Run(_batch, _forward);
-        SamplingRows.Fill(plan, _sampling);
-        if (_sampling.Count > 0)
-        {
-            _backend.Sample(logits, _sampling);
-        }
+        SamplingBatch sampling = _samplings[_submitted % _samplings.Length];
+        SamplingRows.Fill(plan, sampling);
+        _backend.StartSample(logits, sampling);
+        _submitted++;
     }
 
-    public SamplingBatch Complete() => _sampling;
+    public SamplingBatch Complete()
+    {
+        SamplingBatch results = _samplings[_completed++ % _samplings.Length];
+        _backend.FinishSample(results);
+        return results;
+    }
 
     public ITextDecoder CreateTextDecoder() => new TokenTextDecoder(_model.Tokenizer);
 
@@ -89,10 +97,11 @@ internal sealed class ModelRunner : IModelRunner
             _batch.Clear();
             _batch.Add(tokens, position, blockTable, _blockSize, logitsFrom: tokens.Length - 1);
             Tensor logits = _backend.Run(_batch, _forward);
-            _sampling.Clear();
-            _sampling.Add(sampled);
-            _backend.Sample(logits, _sampling);
-            _sampling.Clear();
+            SamplingBatch sampling = _samplings[0];
+            sampling.Clear();
+            sampling.Add(sampled);
+            _backend.Sample(logits, sampling);
+            sampling.Clear();
         }
     }
 

@@ -146,7 +146,10 @@ public sealed unsafe partial class CpuBackend : IBackend
         return y;
     }
 
-    public void Sample(Tensor logits, SamplingBatch batch)
+    /// <summary>The threads that compute a step are those that would prepare the next.</summary>
+    public bool Overlaps => false;
+
+    public void StartSample(Tensor logits, SamplingBatch batch)
     {
         Check.Activation(logits, "logits");
         Check.That(logits.Rows == batch.Count, $"{logits.Rows} rows of logits for {batch.Count} rows to sample");
@@ -167,6 +170,10 @@ public sealed unsafe partial class CpuBackend : IBackend
         Check.Drafts(drafts, batch.LogitsCount);
         Check.Range(batch.SlotMapping, own.Shape.Blocks * own.Shape.BlockSize, "slot");
         Cpu.CompactDrafts.Run(own, batch, drafts);
+    }
+
+    public void FinishSample(SamplingBatch batch)
+    {
     }
 
     public void CopyBlocks(KvCache cache, ReadOnlySpan<BlockCopy> copies)

@@ -4,8 +4,8 @@ namespace LlamaServe.Kernels.Cuda;
 
 /// <summary>
 /// The decoder's operations on an NVIDIA GPU, through kernels of our own. The residual stream is F32 and what feeds a matrix
-/// product BF16; sums are F32, keys and values BF16, FP8 or INT8. Operations are queued on one stream; <see cref="Sample"/> waits for its results. Each
-/// checks its arguments here and is done by the class of its name.
+/// product BF16; sums are F32, keys and values BF16, FP8 or INT8. Operations are queued on one stream; <see cref="FinishSample"/> alone waits for it.
+/// Each checks its arguments here and is done by the class of its name.
 /// </summary>
 public sealed partial class CudaBackend : IBackend
 {
@@ -30,12 +30,12 @@ public sealed partial class CudaBackend : IBackend
         _runtime = new CudaRuntime(options);
         _arena = new StepArena(_runtime.AllocateChunk, Memory.DevicePool.Alignment);
         _rows = new RowOps(_runtime);
-        _inputs = new StepInputs(_runtime, _rows);
+        _verifyDraft = new VerifyDraft(_runtime);
+        _sample = new Sample(_runtime.Stream, _runtime.Memory, _runtime.Kernel, _verifyDraft);
+        _inputs = new StepInputs(_runtime, _rows, _sample);
         _linear = new LinearStep(_runtime, _rows, _arena);
         _rope = new RopeAndStoreKv(_runtime);
         _attention = new AttentionStep(_runtime);
-        _verifyDraft = new VerifyDraft(_runtime);
-        _sample = new Sample(_runtime.Stream, _runtime.Memory, _runtime.Kernel, _verifyDraft);
         Graphs = new StepGraphs(_runtime, _arena, Prepare, options.Warn);
         Description = $"{(options.Emulated ? "cuda-emulated" : $"cuda:{options.Ordinal}")} ({_runtime.Device.Name}, {_runtime.ArchitectureName})";
     }
@@ -89,6 +89,7 @@ public sealed partial class CudaBackend : IBackend
         _vocabularySize = vocabularySize;
         _linear.Reserve(maxTokens);
         _sample.Reserve(maxLogitsRows, vocabularySize);
+        _runtime.AddressesMoved();
         _arena.Reserve(4L * WidestResultsPerLayer * maxTokens * maxColumns, 4L * maxLogitsRows * vocabularySize);
     }
 
@@ -114,7 +115,7 @@ public sealed partial class CudaBackend : IBackend
         CudaEmbedding embedding = table as CudaEmbedding ?? throw new ArgumentException("the table was not loaded by LoadEmbedding of this backend");
         _inputs.Upload(batch, embedding.Rows);
         Tensor y = _arena.Rent(batch.TokenCount, embedding.Columns);
-        _rows.Embed(embedding, _inputs.TokenIds, y);
+        _rows.Embed(embedding, _inputs.TokenIds, _sample.ChosenIds, y);
         return y;
     }
 
@@ -186,26 +187,6 @@ public sealed partial class CudaBackend : IBackend
         Tensor y = _arena.Rent(batch.LogitsCount, x.Columns);
         _rows.GatherRows(x, _inputs.LogitsRows, y);
         return y;
-    }
-
-    public void Sample(Tensor logits, SamplingBatch batch)
-    {
-        Check.Activation(logits, "logits");
-        Check.That(logits.Rows == batch.Count, $"{logits.Rows} rows of logits for {batch.Count} rows to sample");
-        if (batch.Drafts is { } drafts)
-        {
-            Check.Drafts(drafts, batch.Count);
-        }
-        _sample.Run(logits, batch);
-    }
-
-    public void CompactDrafts(KvCache cache, ForwardBatch batch, DraftBatch drafts)
-    {
-        CudaKvCache own = CudaCheck.Cache(cache, 0);
-        Check.Drafts(drafts, batch.LogitsCount);
-        Check.Range(batch.SlotMapping, own.Shape.Blocks * own.Shape.BlockSize, "slot");
-        _inputs.Upload(batch);
-        _verifyDraft.Compact(own, _inputs, drafts);
     }
 
     public void CopyBlocks(KvCache cache, ReadOnlySpan<BlockCopy> copies)

@@ -19,8 +19,9 @@ internal sealed class RowOps(CudaRuntime runtime) : IDisposable
     private readonly CudaKernel _rmsNorm = runtime.Kernel("rms_norm.cu", "rms_norm_f32_bf16");
     private CudaDeviceVariable<int>? _pairs;
 
-    public void Embed(CudaEmbedding table, DevicePtr ids, Tensor y) =>
-        Rows(_embed, y.Rows, table.Table, ids, Pointer(y), y.RowStride, y.Columns);
+    /// <param name="chosen">What ~i stands for among the ids: chosen[i].</param>
+    public void Embed(CudaEmbedding table, DevicePtr ids, DevicePtr chosen, Tensor y) =>
+        Rows(_embed, y.Rows, table.Table, ids, chosen, Pointer(y), y.RowStride, y.Columns);
 
     public void GatherRows(Tensor x, DevicePtr rows, Tensor y) =>
         Rows(_gatherRows, y.Rows, Pointer(x), x.RowStride, rows, Pointer(y), y.RowStride, y.Columns);

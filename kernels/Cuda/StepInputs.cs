@@ -6,9 +6,10 @@ namespace LlamaServe.Kernels.Cuda;
 /// <summary>
 /// A batch's lists on the device, in one upload a step: int32 arrays one after the other at places that depend on the number of
 /// rows alone, so that they stay put for steps of a shape. Block tables stay there from step to step and lie behind them; the
-/// upload ends with the words of them that changed, which a kernel puts in place.
+/// upload ends with the words of them that changed, which a kernel puts in place. Ids that the step before chooses are looked up by
+/// who reads them.
 /// </summary>
-internal sealed class StepInputs(CudaRuntime runtime, RowOps rows) : IDisposable
+internal sealed class StepInputs(CudaRuntime runtime, RowOps rows, Sample sample) : IDisposable
 {
     /// <summary>Changed blocks of a sequence that the upload carries; more, as new sequences have, get a copy of their own.</summary>
     private const int MostChanges = 16;
@@ -20,7 +21,7 @@ internal sealed class StepInputs(CudaRuntime runtime, RowOps rows) : IDisposable
     private Capacity _capacity;
     private int _tokens, _sequences;
 
-    /// <summary>[TokenCount] vocabulary ids.</summary>
+    /// <summary>[TokenCount] vocabulary ids; ~i for number i of <see cref="Sample.ChosenIds"/>.</summary>
     public DevicePtr TokenIds => At(0);
 
     /// <summary>[TokenCount] position of each token in its sequence.</summary>
@@ -51,7 +52,10 @@ internal sealed class StepInputs(CudaRuntime runtime, RowOps rows) : IDisposable
     /// <exception cref="ArgumentException">A token id is beyond the table.</exception>
     public void Upload(ForwardBatch batch, int tokenIdBound)
     {
-        Check.Range(batch.TokenIds, tokenIdBound, "token id");
+        foreach (int id in batch.TokenIds)
+        {
+            Check.That(id < tokenIdBound, $"token id {id} is not in [0, {tokenIdBound})");
+        }
         TokenIdBound = tokenIdBound;
         Upload(batch);
     }
@@ -100,7 +104,7 @@ internal sealed class StepInputs(CudaRuntime runtime, RowOps rows) : IDisposable
         // Places depend on the rows alone where a batch is filled up: the sequences are fewer then.
         (_tokens, _sequences) = (batch.TokenCount, Math.Max(batch.SequenceCount, batch.LogitsCount));
         Span<int> words = _staging;
-        batch.TokenIds.CopyTo(words);
+        CopyTokenIds(batch.TokenIds, words);
         batch.Positions.CopyTo(words[_tokens..]);
         batch.SlotMapping.CopyTo(words[(2 * _tokens)..]);
         batch.LogitsRows.CopyTo(words[(3 * _tokens)..]);
@@ -108,6 +112,15 @@ internal sealed class StepInputs(CudaRuntime runtime, RowOps rows) : IDisposable
         batch.QueryStart.CopyTo(words);
         batch.ContextLengths.CopyTo(words[(_sequences + 1)..]);
         return 4 * _tokens + 2 * _sequences + 1;
+    }
+
+    private void CopyTokenIds(ReadOnlySpan<int> ids, Span<int> words)
+    {
+        PendingIds pending = sample.Pending;
+        for (int i = 0; i < ids.Length; i++)
+        {
+            words[i] = ids[i] >= 0 ? ids[i] : pending.Place(ids[i]);
+        }
     }
 
     /// <summary>Writes place and block of each change behind the lists, and sends what is too much for that.</summary>

@@ -11,11 +11,18 @@ static constexpr int Threads = 128;
 #define FOR_EACH_VECTOR(column, width) \
     NO_UNROLL for (int column = thread_index() * Lanes; column < (width); column += Threads * Lanes)
 
-// out[t] = table[ids[t]], [tokens, width].
-KERNEL(embed, Threads, 4, (global_ptr<const bf16> table, global_ptr<const int32_t> ids, global_ptr<float> out, int out_stride, int width))
+// out[t] = table[ids[t]], [tokens, width]. An id ~i is chosen[i], which the step before has sampled; where it could not (-1), the
+// sequence ends, and any row will do.
+KERNEL(embed, Threads, 4,
+       (global_ptr<const bf16> table, global_ptr<const int32_t> ids, global_ptr<const int32_t> chosen, global_ptr<float> out, int out_stride, int width))
 {
     dependency_wait();
-    const global_ptr<const bf16> from = table + static_cast<int64_t>(load(ids + block_x())) * width;
+    int32_t id = load(ids + block_x());
+    if (id < 0) {
+        id = load(chosen + ~id);
+        id = id < 0 ? 0 : id;
+    }
+    const global_ptr<const bf16> from = table + static_cast<int64_t>(id) * width;
     const global_ptr<float> to = out + static_cast<int64_t>(block_x()) * out_stride;
     const bool aligned = ((width | out_stride) % Lanes) == 0;
     FOR_EACH_VECTOR(column, width) {

@@ -40,6 +40,7 @@ struct SamplingStep {
     global_ptr<const SamplingRow> rows;
     global_ptr<const int> lists;
     global_ptr<int> results;             // [rows] token ids, then what the rows ask for
+    global_ptr<const int> chosen;        // results of the step before, which are elsewhere; ~i in a row's tokens is chosen[i]
     global_ptr<float4> summaries;        // [rows] x: largest logit, y: largest edited logit, z: least weight of the head
     global_ptr<uint32_t> counters;       // [rows][2] slices that are done, tokens of the head; the first is 0 between steps
     global_ptr<uint64_t> untouched_keys; // [rows][slices] largest logit, smallest id
@@ -181,7 +182,9 @@ DEVICE void edit_slice(float* value, const SamplingStep& step, const SamplingRow
     }
     barrier();
     for (int i = r.prompt_length + thread; i < r.token_count; i += Threads) {
-        const uint32_t column = static_cast<uint32_t>(load(step.lists + r.tokens + i) - first);
+        const int token = load(step.lists + r.tokens + i);
+        // -1, where nothing could be chosen, is no column either.
+        const uint32_t column = static_cast<uint32_t>((token >= 0 ? token : load(step.chosen + ~token)) - first);
         if (column < SliceWidth)
             atomic_add(counts + column, 1u);
     }

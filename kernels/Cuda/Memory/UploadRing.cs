@@ -3,13 +3,17 @@ using LlamaServe.Kernels.Cuda.Driver;
 namespace LlamaServe.Kernels.Cuda.Memory;
 
 /// <summary>
-/// Uploads of any size through a few page-locked chunks: while the device fetches one, the host fills the next. Used by one thread
-/// at a time.
+/// Uploads of any size through a few page-locked chunks: while the device fetches one, the host fills the next. Small ones share a
+/// chunk, so that those of a whole step can be queued behind a step that still runs. Used by one thread at a time.
 /// </summary>
 internal sealed class UploadRing : IDisposable
 {
+    /// <summary>A copy's first byte in a chunk: a cache line of its own.</summary>
+    private const int Alignment = 64;
+
     private readonly Chunk[] _chunks;
-    private int _next;
+    private int _current;
+    private int _used;
 
     /// <param name="chunkBytes">Large enough that a copy's fixed cost, some 10 µs, does not matter.</param>
     public UploadRing(CudaContext context, int chunks = 4, int chunkBytes = 4 << 20)
@@ -29,15 +33,22 @@ internal sealed class UploadRing : IDisposable
     {
         while (!source.IsEmpty)
         {
-            (CudaPageLockedHostMemory memory, CudaEvent fetched) = _chunks[_next];
-            int bytes = Math.Min(source.Length, memory.ByteLength);
-            fetched.Synchronize();
-            source[..bytes].CopyTo(memory.Span);
-            stream.CopyToDevice(destination, (void*)memory.Handle, bytes);
+            (CudaPageLockedHostMemory memory, CudaEvent fetched) = _chunks[_current];
+            int bytes = Math.Min(source.Length, memory.ByteLength - _used);
+            if (_used == 0)
+            {
+                fetched.Synchronize();
+            }
+            source[..bytes].CopyTo(memory.Span[_used..]);
+            stream.CopyToDevice(destination, (byte*)memory.Handle + _used, bytes);
             fetched.Record(stream);
             destination += bytes;
             source = source[bytes..];
-            _next = (_next + 1) % _chunks.Length;
+            _used = Math.Min(memory.ByteLength, (_used + bytes + Alignment - 1) / Alignment * Alignment);
+            if (_used == memory.ByteLength)
+            {
+                (_current, _used) = ((_current + 1) % _chunks.Length, 0);
+            }
         }
     }
 

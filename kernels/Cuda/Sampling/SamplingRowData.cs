@@ -17,7 +17,7 @@ internal struct SamplingRowData
     public int TopK;
     public int TargetId;
 
-    /// <summary>Only where there are penalties.</summary>
+    /// <summary>Only where there are penalties. A token ~i is number i of what was chosen before.</summary>
     public int Tokens;
     public int TokenCount;
     public int PromptLength;

@@ -11,6 +11,7 @@ internal struct SamplingStep
     public DevicePtr Rows;
     public DevicePtr Lists;
     public DevicePtr Results;
+    public DevicePtr Chosen;
     public DevicePtr Summaries;
     public DevicePtr Counters;
     public DevicePtr UntouchedKeys;

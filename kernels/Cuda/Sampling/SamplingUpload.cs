@@ -29,7 +29,9 @@ internal sealed unsafe class SamplingUpload(CudaStream stream) : IDisposable
     private int RowBytes => _rowCount * Unsafe.SizeOf<SamplingRowData>();
 
     /// <summary>Queues the copy. An earlier one must be done.</summary>
-    public void Write(ReadOnlySpan<SamplingRow> rows)
+    /// <param name="pending">What rows name as ~row.</param>
+    /// <exception cref="ArgumentException">A row names a token that nobody chooses.</exception>
+    public void Write(ReadOnlySpan<SamplingRow> rows, PendingIds pending)
     {
         _rowCount = rows.Length;
         int length = 0;
@@ -45,7 +47,7 @@ internal sealed unsafe class SamplingUpload(CudaStream stream) : IDisposable
         for (int i = 0; i < rows.Length; i++)
         {
             data[i] = Parameters(rows[i]);
-            used = WriteLists(rows[i], ref data[i], lists, used);
+            used = WriteLists(rows[i], ref data[i], lists, used, pending);
             results = PlaceResults(rows[i], ref data[i], results);
         }
         ResultLength = results;
@@ -80,7 +82,7 @@ internal sealed unsafe class SamplingUpload(CudaStream stream) : IDisposable
         TargetId = row.TargetId,
     };
 
-    private static int WriteLists(in SamplingRow row, ref SamplingRowData data, Span<int> lists, int used)
+    private static int WriteLists(in SamplingRow row, ref SamplingRowData data, Span<int> lists, int used, PendingIds pending)
     {
         if (!IsSampled(row))
         {
@@ -101,6 +103,10 @@ internal sealed unsafe class SamplingUpload(CudaStream stream) : IDisposable
             row.Tokens.Span.CopyTo(lists[used..]);
             row.DraftTokens.Span.CopyTo(lists[(used + row.Tokens.Length)..]);
             used += data.TokenCount;
+            for (int last = used - 1; last >= data.Tokens && lists[last] < 0; last--)
+            {
+                lists[last] = pending.Place(lists[last]);
+            }
         }
         return used;
     }

@@ -3,7 +3,10 @@ using LlamaServe.Kernels.Cuda.Memory;
 
 namespace LlamaServe.Kernels.Cuda;
 
-/// <summary>Device memory between the sampling kernels, for so many rows of a vocabulary: some 64 KiB a row.</summary>
+/// <summary>
+/// Device memory between the sampling kernels, for so many rows of a vocabulary: some 64 KiB a row. Results have two places, for a step
+/// reads those of the one before it.
+/// </summary>
 internal sealed class SamplingWorkspace : IDisposable
 {
     /// <summary>Largest vocabulary: a token's key has 20 bits for its id.</summary>
@@ -25,7 +28,7 @@ internal sealed class SamplingWorkspace : IDisposable
         long slices = (long)rows * Slices(vocabularySize);
         _addresses = new SamplingStep
         {
-            Results = memory.Take((long)rows * ResultsPerRow * sizeof(int)),
+            Results = memory.Take(2L * rows * ResultsPerRow * sizeof(int)),
             Summaries = memory.Take((long)rows * 4 * sizeof(float)),
             Counters = memory.Take((long)rows * 2 * sizeof(uint)),
             UntouchedKeys = memory.Take(slices * sizeof(ulong)),
@@ -35,20 +38,29 @@ internal sealed class SamplingWorkspace : IDisposable
             Head = memory.Take((long)rows * HeadCapacity * sizeof(ulong)),
         };
         stream.Fill(_addresses.Counters, (byte)0, (long)rows * 2 * sizeof(uint));
-        HostResults = new CudaPageLockedHostMemory(stream.Context, checked(rows * ResultsPerRow * sizeof(int)));
+        HostResults = new CudaPageLockedHostMemory(stream.Context, checked(2 * rows * ResultsPerRow * sizeof(int)));
     }
 
     public int Rows { get; }
 
     public int VocabularySize { get; }
 
-    /// <summary>Where the results of a step are copied to.</summary>
+    /// <summary>Both places of the results on the device, one behind the other.</summary>
+    public DevicePtr Results => _addresses.Results;
+
+    /// <summary>Where they are copied to, the same places.</summary>
     public CudaPageLockedHostMemory HostResults { get; }
 
+    /// <summary>Integers of a place, which the second begins behind.</summary>
+    public int ResultLength => Rows * ResultsPerRow;
+
     /// <summary>The kernels' argument for a step.</summary>
-    public SamplingStep Step(Tensor logits, SamplingUpload upload) => _addresses with
+    /// <param name="firstResult">Index of its first result.</param>
+    public SamplingStep Step(Tensor logits, SamplingUpload upload, int firstResult) => _addresses with
     {
         Logits = new DevicePtr((ulong)logits.Address),
+        Results = Results + (long)firstResult * sizeof(int),
+        Chosen = Results,
         Rows = upload.DeviceRows,
         Lists = upload.DeviceLists,
         RowStride = logits.RowStride,

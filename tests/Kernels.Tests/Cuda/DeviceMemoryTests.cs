@@ -76,4 +76,21 @@ public sealed class DeviceMemoryTests(string kind)
         memory.CopyToHost(back);
         Assert.That(back, Is.EqualTo(data));
     }
+
+    [Test]
+    public void Uploads_one_after_the_other_arrive_whole()
+    {
+        const int Uploads = 200;
+        byte[] data = RandomNumberGenerator.GetBytes(Uploads * Uploads), back = new byte[data.Length];
+        using CudaStream stream = new(_context);
+        using CudaDeviceVariable<byte> memory = new(_context, data.Length);
+        using UploadRing ring = new(_context, chunks: 2, chunkBytes: 512);
+        for (int i = 0; i < Uploads; i++)
+        {
+            ring.Upload(stream, memory.Pointer + i * Uploads, data.AsSpan(i * Uploads, Uploads));
+        }
+        stream.Synchronize();
+        memory.CopyToHost(back);
+        Assert.That(back, Is.EqualTo(data));
+    }
 }
