@@ -19,6 +19,9 @@ internal static class MicroCommand
     /// <summary>Enough for the JIT to have compiled loops for good.</summary>
     private const int QuickWarmUps = 8;
 
+    /// <summary>The part that BenchmarkDotNet has no hand in.</summary>
+    private const string Host = "host";
+
     private static readonly (string Part, Type Type)[] Parts =
     [
         ("scheduler", typeof(SchedulerBenchmarks)),
@@ -29,7 +32,7 @@ internal static class MicroCommand
 
     public static Command Create()
     {
-        string[] names = [.. Parts.Select(part => part.Part)];
+        string[] names = [.. Parts.Select(part => part.Part), Host];
         Option<string[]> parts = new("--parts")
         {
             Description = "What to measure.",
@@ -39,14 +42,18 @@ internal static class MicroCommand
         parts.AcceptOnlyFromAmong(names);
         Option<bool> quick = new("--quick") { Description = "Few iterations: to try it, not to quote it." };
         Option<string?> json = new("--json") { Description = "File for the result instead of one in bench/results." };
-        Command command = new("micro", "Measure time and allocations of scheduler, KV cache, tokenizer and sampler.") { parts, quick, json };
-        command.SetAction(parsed =>
+        Command command = new("micro", "Measure time and allocations of scheduler, KV cache, tokenizer and sampler, and the host work of a step.") { parts, quick, json };
+        command.SetAction(async (parsed, _) =>
         {
             string[] wanted = parsed.GetRequiredValue(parts);
             IConfig config = Config(parsed.GetValue(quick) ? Job.ShortRun.WithWarmupCount(QuickWarmUps) : Job.Default);
             MicroRow[] rows = [.. Parts.Where(part => wanted.Contains(part.Part))
                 .SelectMany(part => MicroRow.Of(BenchmarkRunner.Run(part.Type, config)))];
             MicroTable.Write(rows, Console.Out);
+            if (wanted.Contains(Host))
+            {
+                Console.WriteLine(await HostStep.MeasureAsync());
+            }
             Console.WriteLine(ResultFile.SaveAs(parsed.GetValue(json), Suite, limits: null, new { Suite, Rows = rows }));
         });
         return command;

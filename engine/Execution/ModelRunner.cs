@@ -54,7 +54,7 @@ internal sealed class ModelRunner : IModelRunner
         _backend.ResetStep();
         _backend.CopyBlocks(_cache, CollectionsMarshal.AsSpan(plan.Copies));
         plan.Copies.Clear();
-        FillBatch(plan);
+        Fill(plan, _batch, _blockSize);
         Tensor logits = _backend.Run(_batch, _forward);
         SamplingBatch sampling = _samplings[_submitted % _samplings.Length];
         SamplingRows.Fill(plan, sampling);
@@ -67,6 +67,17 @@ internal sealed class ModelRunner : IModelRunner
         SamplingBatch results = _samplings[_completed++ % _samplings.Length];
         _backend.FinishSample(results);
         return results;
+    }
+
+    /// <summary>Fills the batch with a plan's tokens, sequence by sequence.</summary>
+    public static void Fill(StepPlan plan, ForwardBatch batch, int blockSize)
+    {
+        batch.Clear();
+        foreach (ref readonly StepSlice slice in plan.Slices)
+        {
+            Sequence sequence = slice.Sequence;
+            batch.Add(sequence.Tokens.Slice(slice.Start, slice.Count), slice.Start, sequence.BlockTable, blockSize, slice.LogitsFrom);
+        }
     }
 
     public ITextDecoder CreateTextDecoder() => new TokenTextDecoder(_model.Tokenizer);
@@ -102,16 +113,6 @@ internal sealed class ModelRunner : IModelRunner
             sampling.Add(sampled);
             _backend.Sample(logits, sampling);
             sampling.Clear();
-        }
-    }
-
-    private void FillBatch(StepPlan plan)
-    {
-        _batch.Clear();
-        foreach (ref readonly StepSlice slice in plan.Slices)
-        {
-            Sequence sequence = slice.Sequence;
-            _batch.Add(sequence.Tokens.Slice(slice.Start, slice.Count), slice.Start, sequence.BlockTable, _blockSize, slice.LogitsFrom);
         }
     }
 }
