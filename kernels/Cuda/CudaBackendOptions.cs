@@ -9,8 +9,8 @@ public sealed class CudaBackendOptions
     /// <summary>Whether to run on the emulated device: the same kernels and launches on the host, for tests. Needs g++.</summary>
     public bool Emulated { get; init; }
 
-    /// <summary>Device memory that stays free for the driver and other processes.</summary>
-    public long ReservedBytes { get; init; } = 512L << 20;
+    /// <summary>Device memory that stays free for the driver (code, and some 25 MiB for each captured graph) and other processes.</summary>
+    public long ReservedBytes { get; init; } = 2L << 30;
 
     /// <summary>Device memory for weights, KV cache and workspaces; null for all that is free but <see cref="ReservedBytes"/>.</summary>
     public long? PoolBytes { get; init; }

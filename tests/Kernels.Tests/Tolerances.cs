@@ -15,6 +15,13 @@ internal static class Tolerances
     /// <summary>Activations rounded to INT8 by blocks of 32.</summary>
     public const double Int8 = 2e-4;
 
+    /// <summary>
+    /// Products by tensor cores on a kind of device: the emulated one sums in F32, a GPU's cut low bits off at each instruction, and keep
+    /// some 14 of an FP8 sum.
+    /// </summary>
+    public static double TensorCores(string kind, WeightFormat format = WeightFormat.BF16) =>
+        kind != Cuda.TestDevice.Gpu ? F32 : format == WeightFormat.Fp8 ? 1e-6 : 1e-10;
+
     /// <summary>What a matrix of the format may add: floating-point weights meet activations of their own precision.</summary>
     public static double Of(WeightFormat format) => format switch
     {

@@ -43,6 +43,8 @@ internal sealed unsafe class CudaDeviceVariable<T> : CudaObject
         fixed (T* from = source)
         {
             Api.Check(Api.MemcpyHtoD(Pointer, from, (nuint)source.Length * (nuint)sizeof(T)));
+            // From pageable memory the call may return before the last bytes are there, and other streams do not wait for them.
+            Api.Check(Api.CtxSynchronize());
         }
     }
 

@@ -65,7 +65,15 @@ internal sealed class StepGraphs(CudaRuntime runtime, StepArena arena, Action<Fo
             bucket.IsWarm = true;
             return logits;
         }
-        bucket.Graph.Launch(runtime.Stream);
+        try
+        {
+            bucket.Graph.Launch(runtime.Stream);
+        }
+        catch (CudaException exception) when (!exception.IsLost)
+        {
+            GiveUp(exception);
+            return forward();
+        }
         Replays++;
         return bucket.Logits;
     }
@@ -89,11 +97,17 @@ internal sealed class StepGraphs(CudaRuntime runtime, StepArena arena, Action<Fo
         }
         catch (CudaException exception) when (!exception.IsLost)
         {
-            _isOff = true;
-            Forget();
-            arena.ResetStep();
-            warn?.Invoke($"Decode steps run without CUDA graphs: {exception.Message}");
+            GiveUp(exception);
         }
+    }
+
+    /// <summary>Out of memory, for one: the first launch of a graph takes some as well.</summary>
+    private void GiveUp(CudaException exception)
+    {
+        _isOff = true;
+        Forget();
+        arena.ResetStep();
+        warn?.Invoke($"Decode steps run without CUDA graphs: {exception.Message}");
     }
 
     /// <summary>Forgets graphs that name memory which has been replaced since.</summary>

@@ -46,6 +46,21 @@ template <class E, class T> DEVICE void copy_chunk(const TiledMatMulArguments& a
             copy_async_16(stage + T::WeightBytes + i + at, from + (i + at < bytes ? i + at : 0), i + at < bytes ? 16 : 0);
 }
 
+// 64 bytes of K. The tensor cores cut low bits off FP8 sums at each instruction, so those are added to sums of ours in F32.
+template <class E> DEVICE void multiply_64(typename E::Sum* sum, const uint32_t (&weights)[2][4], const uint32_t* x)
+{
+    if constexpr (E::Quantized && !E::Exact) {
+        typename E::Sum part[4] = {};
+        UNROLL for (int k = 0; k < 2; ++k)
+            E::multiply(part, weights[k], x + 2 * k);
+        UNROLL for (int e = 0; e < 4; ++e)
+            sum[e] += part[e];
+    } else {
+        UNROLL for (int k = 0; k < 2; ++k)
+            E::multiply(sum, weights[k], x + 2 * k);
+    }
+}
+
 // A warp's products with a chunk, 64 bytes of K at a time.
 template <class E, class T> DEVICE void multiply_chunk(typename E::Sum (&sum)[T::Sums], uint32_t stage)
 {
@@ -60,8 +75,7 @@ template <class E, class T> DEVICE void multiply_chunk(typename E::Sum (&sum)[T:
             uint32_t x[4];
             load_matrix_x4(x, stage + T::WeightBytes + part_at(tokens + t * 8 + (lane & 7), step * 4 + (lane >> 3)));
             UNROLL for (int r = 0; r < T::RowTiles; ++r)
-                UNROLL for (int k = 0; k < 2; ++k)
-                    E::multiply(sum + (r * T::TokenTiles + t) * 4, weights[r][k], x + 2 * k);
+                multiply_64<E>(sum + (r * T::TokenTiles + t) * 4, weights[r], x);
         }
     }
 }

@@ -171,6 +171,6 @@ public sealed class CudaMatMulTests(string kind)
 
     private static double[] Doubles(float[] values) => Array.ConvertAll(values, value => (double)value);
 
-    private static void AssertClose(float[] actual, double[] expected) =>
-        Assert.That(Tolerances.NormalizedMeanSquareError(actual, expected), Is.LessThan(Tolerances.F32));
+    private void AssertClose(float[] actual, double[] expected) =>
+        Assert.That(Tolerances.NormalizedMeanSquareError(actual, expected), Is.LessThan(Tolerances.TensorCores(kind)));
 }
