@@ -56,7 +56,10 @@ public class EngineMetricsTests(bool overlaps)
         {
             Assert.That(seen.GetValueOrDefault(name), Is.Positive, name);
         }
-        Assert.That(seen["llamaserve.step.host_time"], Is.LessThan(seen["llamaserve.step.duration"]));
+        // Where steps overlap, this runner computes while it starts a step, which counts as the host's time.
+        Assert.That(seen["llamaserve.step.host_time"], overlaps
+            ? Is.LessThanOrEqualTo(seen["llamaserve.step.duration"])
+            : Is.LessThan(seen["llamaserve.step.duration"]));
     }
 
     [Test]
