@@ -15,7 +15,7 @@ public sealed class KernelsRunTests
     [Test]
     public void Every_operation_is_measured_beside_its_floor_and_where_it_has_one_its_peer()
     {
-        KernelsRun run = new(Tiny, threads: 1, new TurnClock(rounds: 1, TimeSpan.Zero), TextWriter.Null) { Formats = [WeightFormat.Q4_0, WeightFormat.BF16], Rows = [1, 3] };
+        KernelsRun run = new(Tiny, threads: 1, new TurnClock(rounds: 1, TimeSpan.FromMicroseconds(20)), TextWriter.Null) { Formats = [WeightFormat.Q4_0, WeightFormat.BF16], Rows = [1, 3] };
         (MachineLimits limits, IReadOnlyList<OperationRow> rows) = run.Measure(Enum.GetValues<OperationGroup>());
         Assert.That(limits.ReadBytesPerSecond, Is.Positive);
         Assert.That(rows.Where(row => !(row.Seconds > 0 && row.FloorSeconds > 0 && row.BytesPerSecond > 0)), Is.Empty);
