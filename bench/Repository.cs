@@ -1,3 +1,4 @@
+using System.ComponentModel;
 using System.Diagnostics;
 
 namespace LlamaServe.Bench;
@@ -5,13 +6,16 @@ namespace LlamaServe.Bench;
 /// <summary>The checkout that this program was built from.</summary>
 internal static class Repository
 {
+    private static readonly string? Found = FindRoot();
+
     /// <summary>Its root folder: the nearest one above the program with the solution in it.</summary>
-    public static string Root { get; } = FindRoot();
+    /// <exception cref="InvalidOperationException">There is none: the program was copied elsewhere.</exception>
+    public static string Root => Found ?? throw new InvalidOperationException($"LlamaServe.sln is in no folder above {AppContext.BaseDirectory}.");
 
-    /// <summary>The commit's id; marked where files differ from it, null outside of git.</summary>
-    public static string? Commit => Git("describe", "--always", "--dirty", "--abbrev=40", "--match=");
+    /// <summary>The commit's id; marked where files differ from it, null outside of a checkout or without git.</summary>
+    public static string? Commit => Found is null ? null : Git("describe", "--always", "--dirty", "--abbrev=40", "--match=");
 
-    private static string FindRoot()
+    private static string? FindRoot()
     {
         for (DirectoryInfo? folder = new(AppContext.BaseDirectory); folder is not null; folder = folder.Parent)
         {
@@ -21,15 +25,23 @@ internal static class Repository
             }
         }
 
-        throw new InvalidOperationException($"LlamaServe.sln is in no folder above {AppContext.BaseDirectory}.");
+        return null;
     }
 
     private static string? Git(params string[] arguments)
     {
-        using Process process = Process.Start(
-            new ProcessStartInfo("git", arguments) { WorkingDirectory = Root, RedirectStandardOutput = true, RedirectStandardError = true })!;
-        string output = process.StandardOutput.ReadToEnd().Trim();
-        process.WaitForExit();
-        return process.ExitCode == 0 ? output : null;
+        try
+        {
+            using Process process = Process.Start(
+                new ProcessStartInfo("git", arguments) { WorkingDirectory = Root, RedirectStandardOutput = true, RedirectStandardError = true })!;
+            string output = process.StandardOutput.ReadToEnd().Trim();
+            process.WaitForExit();
+            return process.ExitCode == 0 ? output : null;
+        }
+        catch (Win32Exception)
+        {
+            // There is no git.
+            return null;
+        }
     }
 }

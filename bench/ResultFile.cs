@@ -30,6 +30,32 @@ internal static class ResultFile
         }
     }
 
+    /// <summary>
+    /// Where a result will go: <paramref name="path"/>, or <c>name-date.json</c> in <c>bench/results</c>. To be called before what takes
+    /// long, so that no measurement is lost for want of a place to write it to.
+    /// </summary>
+    /// <exception cref="IOException">It cannot be written there.</exception>
+    /// <exception cref="InvalidOperationException">No path is given, and there is no checkout.</exception>
+    public static string Reserve(string? path, string name)
+    {
+        path ??= Path.Combine(Repository.Root, "bench", "results", $"{name}-{DateTimeOffset.UtcNow:yyyy-MM-dd}.json");
+        try
+        {
+            bool isNew = !File.Exists(path);
+            File.Open(path, FileMode.OpenOrCreate, FileAccess.Write).Dispose();
+            if (isNew)
+            {
+                File.Delete(path);
+            }
+
+            return path;
+        }
+        catch (Exception exception) when (exception is UnauthorizedAccessException or IOException)
+        {
+            throw new IOException($"the result cannot be written: {exception.Message}", exception);
+        }
+    }
+
     /// <summary>Writes <paramref name="measurements"/> as <c>name-date.json</c>.</summary>
     /// <returns>The file's path.</returns>
     public static string Save(string name, MachineLimits? limits, object measurements) =>
@@ -51,7 +77,7 @@ internal static class ResultFile
         fields["date"] = DateTimeOffset.UtcNow.ToString("yyyyMMdd-HHmmss", CultureInfo.InvariantCulture);
         fields["commit"] = BuildCommit ?? Repository.Commit;
         fields["machine"] = JsonSerializer.SerializeToNode(MachineDescription.Current, Options);
-        fields["command"] = "bench " + string.Join(' ', Environment.GetCommandLineArgs()[1..]);
+        fields["command"] = CommandLine.Current;
         File.WriteAllText(path, fields.ToJsonString(Options) + "\n");
     }
 
@@ -73,7 +99,7 @@ internal static class ResultFile
         JsonSerializer.Serialize(
             new
             {
-                Command = "bench " + string.Join(' ', Environment.GetCommandLineArgs()[1..]),
+                Command = CommandLine.Current,
                 Date = DateTimeOffset.UtcNow,
                 Commit = BuildCommit ?? Repository.Commit,
                 Machine = MachineDescription.Current,

@@ -18,11 +18,12 @@ internal static class ServeCommand
         command.SetAction(async (parsed, cancellationToken) =>
         {
             ServeOptions options = ServeArguments.Read(parsed);
+            string? path = parsed.GetValue(save) is { } file ? ResultFile.Reserve(file, "serve") : null;
             ServeResult result = await ServeRun.RunAsync(options, Console.Out, cancellationToken);
             ServeTable.Write(result, Console.Out);
-            if (parsed.GetValue(save) is { } path)
+            if (path is not null)
             {
-                await File.WriteAllTextAsync(path, ServeJson.Of(options, result, parsed.GetValue(detailed)) + "\n", cancellationToken);
+                ResultFile.WriteFields(path, ServeJson.Of(options, result, parsed.GetValue(detailed)));
             }
 
             return result.Completed > 0 ? 0 : 1;

@@ -90,7 +90,7 @@ internal sealed class ServeRunTests
     {
         await using SlowServer server = await SlowServer.StartAsync(TimeSpan.Zero, TimeSpan.Zero);
         ServeOptions options = Options with { Address = server.Endpoint };
-        JsonNode json = JsonNode.Parse(ServeJson.Of(options, await RunAsync(options), detailed: true))!;
+        JsonNode json = JsonNode.Parse(ServeJson.Of(options, await RunAsync(options), detailed: true).ToJsonString())!;
 
         foreach (string name in new[] { "ttft", "tpot", "itl", "e2el" })
         {
