@@ -70,12 +70,22 @@ internal sealed class GrpcGenerationClient : IGenerationClient
 
     private static void Note(GenerateResponse response, RequestRecord record)
     {
+        if (response.Prompt is { } prompt)
+        {
+            record.MarkPrompt((int)prompt.PromptTokens, (int)prompt.CachedTokens);
+        }
+
         foreach (Delta delta in response.Deltas)
         {
             if (delta.TokenIds.Count > 0)
             {
-                record.MarkPiece(delta.TokenIds.Count);
+                record.MarkPiece(delta.TokenIds.Count, delta.Text);
                 record.Answer.AddRange(delta.TokenIds.Select(id => (int)id));
+            }
+            else
+            {
+                // Held back until no stop string could begin with it.
+                record.AddText(delta.Text);
             }
         }
     }

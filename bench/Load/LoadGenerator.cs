@@ -50,7 +50,7 @@ internal sealed class LoadGenerator(IGenerationClient client, int? maxConcurrenc
         foreach (Turn turn in conversation.Turns)
         {
             said.AddRange(turn.Input);
-            RequestRecord record = new(said.Count) { Conversation = index, Due = due };
+            RequestRecord record = new(said.Count) { Conversation = index, Due = due, AskedTokens = turn.OutputTokens };
             await SendAsync(new LoadRequest([.. said], turn.OutputTokens), record, cancellationToken);
             _records.Add(record);
             due = Stopwatch.GetTimestamp();

@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using System.Text;
 
 namespace LlamaServe.Bench.Load;
 
@@ -6,14 +7,26 @@ namespace LlamaServe.Bench.Load;
 /// <param name="promptTokens">Tokens that were sent.</param>
 internal sealed class RequestRecord(int promptTokens)
 {
+    private readonly StringBuilder _text = new();
     private long _last;
+    private long _firstText;
 
-    public int PromptTokens { get; } = promptTokens;
+    /// <summary>Tokens of the prompt: what the server counted, where it says so, else what was sent.</summary>
+    public int PromptTokens { get; private set; } = promptTokens;
+
+    /// <summary>How many of them the server found computed; null where it does not say.</summary>
+    public int? CachedTokens { get; private set; }
 
     /// <summary>Which of the conversations sent it.</summary>
     public int Conversation { get; init; }
 
+    /// <summary>Tokens that the answer was to have; null: any number.</summary>
+    public int? AskedTokens { get; init; }
+
     public int OutputTokens { get; private set; }
+
+    /// <summary>The server told no number of tokens: <see cref="OutputTokens"/> was counted from the text.</summary>
+    public bool IsEstimated { get; private set; }
 
     /// <summary>When it was to be sent.</summary>
     public long Due { get; set; }
@@ -27,6 +40,9 @@ internal sealed class RequestRecord(int promptTokens)
     /// <summary>Seconds between the answer's pieces, as they arrived.</summary>
     public List<double> Gaps { get; } = [];
 
+    /// <summary>Pieces that had neither text nor ids, such as the one that tells the role.</summary>
+    public int EmptyPieces { get; private set; }
+
     /// <summary>Why it failed; null where it did not.</summary>
     public string? Error { get; private set; }
 
@@ -34,15 +50,21 @@ internal sealed class RequestRecord(int promptTokens)
     public List<int> Answer { get; } = [];
 
     /// <summary>The answer's text.</summary>
-    public string Text { get; set; } = "";
+    public string Text => _text.ToString();
 
     public bool IsComplete => Error is null && First != 0;
+
+    /// <summary>The answer's length is told and is not the one asked for: it ended early, or its server takes no <c>ignore_eos</c>.</summary>
+    public bool HasWrongLength => IsComplete && !IsEstimated && AskedTokens is { } asked && asked != OutputTokens;
 
     /// <summary>Seconds by which it was sent too late: the generator's own fault.</summary>
     public double SendLag => Math.Max(0, (Sent - Due) / (double)Stopwatch.Frequency);
 
-    /// <summary>Seconds from sending to the first piece.</summary>
+    /// <summary>Seconds from sending to the first piece, empty or not, as <c>vllm bench serve</c> counts.</summary>
     public double TimeToFirstToken => Stopwatch.GetElapsedTime(Sent, First).TotalSeconds;
+
+    /// <summary>Seconds from sending to the first piece with text or ids; to the first one of all where none has any.</summary>
+    public double TimeToFirstText => _firstText == 0 ? TimeToFirstToken : Stopwatch.GetElapsedTime(Sent, _firstText).TotalSeconds;
 
     /// <summary>Seconds from sending to the last piece.</summary>
     public double Latency => Stopwatch.GetElapsedTime(Sent, _last).TotalSeconds;
@@ -54,7 +76,8 @@ internal sealed class RequestRecord(int promptTokens)
 
     /// <summary>Notes a piece of the answer.</summary>
     /// <param name="tokens">Its tokens; 0 where the server tells them at the end only.</param>
-    public void MarkPiece(int tokens)
+    /// <param name="text">Its text; empty where it has none.</param>
+    public void MarkPiece(int tokens, string text = "")
     {
         long now = Stopwatch.GetTimestamp();
         if (First == 0)
@@ -66,15 +89,39 @@ internal sealed class RequestRecord(int promptTokens)
             Gaps.Add(Stopwatch.GetElapsedTime(_last, now).TotalSeconds);
         }
 
+        if (tokens == 0 && text.Length == 0)
+        {
+            EmptyPieces++;
+        }
+        else if (_firstText == 0)
+        {
+            _firstText = now;
+        }
+
         _last = now;
         OutputTokens += tokens;
+        _text.Append(text);
     }
 
-    /// <param name="outputTokens">What the server counted; null where every piece has told its own.</param>
-    public void MarkEnded(int? outputTokens)
+    /// <summary>Notes text that came without a new token.</summary>
+    public void AddText(string text) => _text.Append(text);
+
+    /// <summary>Notes what the server says of the prompt.</summary>
+    /// <param name="tokens">Its length; null: not told.</param>
+    /// <param name="cached">How much of it was found computed; null: not told.</param>
+    public void MarkPrompt(int? tokens, int? cached)
+    {
+        PromptTokens = tokens ?? PromptTokens;
+        CachedTokens = cached ?? CachedTokens;
+    }
+
+    /// <param name="outputTokens">Of the whole answer; null where every piece has told its own.</param>
+    /// <param name="isEstimated">Whether the server has not told them.</param>
+    public void MarkEnded(int? outputTokens, bool isEstimated = false)
     {
         Ended = Stopwatch.GetTimestamp();
         OutputTokens = outputTokens ?? OutputTokens;
+        IsEstimated = isEstimated;
         if (First == 0)
         {
             Error ??= "the answer was empty";

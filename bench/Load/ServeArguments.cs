@@ -7,6 +7,8 @@ namespace LlamaServe.Bench.Load;
 /// <summary>The options of all verbs that load a running server.</summary>
 internal static class ServeArguments
 {
+    private const string KeyVariable = "OPENAI_API_KEY";
+
     private static readonly Option<Uri> Address = new("--address")
     {
         Description = "http://host:50051 for gRPC; with --http the endpoint, e.g. http://host:8000/v1/completions.",
@@ -17,7 +19,9 @@ internal static class ServeArguments
     };
 
     private static readonly Option<bool> Http = new("--http") { Description = "OpenAI's HTTP interface instead of gRPC." };
-    private static readonly Option<string> Model = new("--model") { Description = "Name to ask for over HTTP.", DefaultValueFactory = _ => "" };
+    private static readonly Option<string> Model = new("--model") { Description = "Name to ask for over HTTP; by default the first of /v1/models.", DefaultValueFactory = _ => "" };
+    private static readonly Option<string?> ApiKey = new("--api-key") { Description = $"Sent as a bearer token over HTTP; by default the environment's {KeyVariable}. Never saved." };
+    private static readonly Option<string[]> Headers = new("--header") { Description = "NAME=VALUE to send along over HTTP; may be given several times. Never saved." };
     private static readonly Option<string?> Tokenizer = new("--tokenizer") { Description = "Snapshot folder or GGUF file of the model; needed for text." };
     private static readonly Option<bool> Text = new("--text") { Description = "Send prompts as text; chats always are." };
     private static readonly Option<string> Workload = new("--workload") { Description = "synthetic, sharegpt or agents.", DefaultValueFactory = _ => "synthetic" };
@@ -40,7 +44,7 @@ internal static class ServeArguments
     /// <summary>All of them, for a command.</summary>
     public static IReadOnlyList<Option> All { get; } =
     [
-        Address, Http, Model, Tokenizer, Text, Workload, File, Input, Output, SharedPrefix, Turns, SystemTokens, Conversations, Rate,
+        Address, Http, Model, ApiKey, Headers, Tokenizer, Text, Workload, File, Input, Output, SharedPrefix, Turns, SystemTokens, Conversations, Rate,
         Burstiness, Concurrency, Connections, Seed, IdSeed, WarmUp, Goals,
     ];
 
@@ -50,7 +54,33 @@ internal static class ServeArguments
         parsed.GetValue(SharedPrefix), parsed.GetValue(Turns), parsed.GetValue(SystemTokens), parsed.GetValue(Conversations), parsed.GetValue(Rate),
         parsed.GetValue(Burstiness), parsed.GetValue(Concurrency), parsed.GetValue(Connections), parsed.GetValue(Seed),
         parsed.GetValue(IdSeed) ?? Random.Shared.Next(), parsed.GetValue(WarmUp),
-        ServiceLevel.Parse(parsed.GetValue(Goals) ?? []));
+        ServiceLevel.Parse(parsed.GetValue(Goals) ?? []))
+    {
+        Headers = [.. HeadersOf(parsed)],
+    };
+
+    private static IEnumerable<KeyValuePair<string, string>> HeadersOf(ParseResult parsed)
+    {
+        string[] headers = parsed.GetValue(Headers) ?? [];
+        bool isHttp = parsed.GetValue(Http);
+        if (!isHttp && (headers.Length > 0 || parsed.GetValue(ApiKey) is not null))
+        {
+            throw new ArgumentException("--api-key and --header are for --http");
+        }
+
+        if (isHttp && (parsed.GetValue(ApiKey) ?? Environment.GetEnvironmentVariable(KeyVariable)) is { Length: > 0 } key)
+        {
+            yield return new("Authorization", $"Bearer {key}");
+        }
+
+        foreach (string header in headers)
+        {
+            int end = header.IndexOf('=');
+            yield return end > 0
+                ? new KeyValuePair<string, string>(header[..end], header[(end + 1)..])
+                : throw new ArgumentException("a --header is NAME=VALUE");
+        }
+    }
 
     private static Option<int> Count(string name, string description, int value) => new(name) { Description = description, DefaultValueFactory = _ => value };
 

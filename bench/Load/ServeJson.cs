@@ -10,7 +10,7 @@ internal static class ServeJson
         JsonObject json = new()
         {
             ["backend"] = options.IsHttp ? "openai" : "llamaserve-grpc",
-            ["model_id"] = options.Model,
+            ["model_id"] = result.Model,
             ["tokenizer_id"] = options.Tokenizer is { } path ? Path.GetFileName(Path.TrimEndingDirectorySeparator(path)) : null,
             ["num_prompts"] = options.Conversations,
             ["request_rate"] = Finite(options.Rate),

@@ -14,11 +14,17 @@ internal sealed class ServeResult(IReadOnlyCollection<RequestRecord> records, do
 
     public double Seconds => seconds;
 
+    /// <summary>Name of what answered.</summary>
+    public string Model { get; init; } = "";
+
     /// <summary>Processor time of this process, which sent and read.</summary>
     public double ClientProcessorSeconds { get; init; }
 
     /// <summary>The part of this machine that other processes had meanwhile; null where unknown.</summary>
     public double? OthersShare { get; init; }
+
+    /// <summary>Requests of the warm-up that failed.</summary>
+    public int FailedWarmUps { get; init; }
 
     public int Completed => _complete.Length;
 
@@ -27,6 +33,25 @@ internal sealed class ServeResult(IReadOnlyCollection<RequestRecord> records, do
     public long InputTokens => _complete.Sum(record => (long)record.PromptTokens);
 
     public long OutputTokens => _complete.Sum(record => (long)record.OutputTokens);
+
+    /// <summary>Answers that have another length than was asked for: rates of these are not those of the workload.</summary>
+    public int WrongLengths => records.Count(record => record.HasWrongLength);
+
+    /// <summary>Answers whose server told no number of tokens, so that they were counted here.</summary>
+    public int EstimatedLengths => _complete.Count(record => record.IsEstimated);
+
+    /// <summary>Pieces without text, which count as pieces nevertheless.</summary>
+    public int EmptyPieces => _complete.Sum(record => record.EmptyPieces);
+
+    /// <summary>The part of the prompts' tokens that the server found computed, of requests where it says so; null where it never does.</summary>
+    public double? CachedShare
+    {
+        get
+        {
+            RequestRecord[] told = [.. _complete.Where(record => record.CachedTokens is not null)];
+            return told.Length == 0 ? null : told.Sum(record => (double)record.CachedTokens!.Value) / told.Sum(record => (double)record.PromptTokens);
+        }
+    }
 
     public double RequestsPerSecond => Completed / seconds;
 
@@ -39,6 +64,9 @@ internal sealed class ServeResult(IReadOnlyCollection<RequestRecord> records, do
 
     /// <summary>Seconds to the first piece.</summary>
     public Distribution TimeToFirstToken { get; } = new(records.Where(record => record.IsComplete).Select(record => record.TimeToFirstToken));
+
+    /// <summary>Seconds to the first piece with text: later than the one above where a server begins with an empty piece.</summary>
+    public Distribution TimeToFirstText { get; } = new(records.Where(record => record.IsComplete).Select(record => record.TimeToFirstText));
 
     /// <summary>Mean seconds of a token after the first, of answers with more than one.</summary>
     public Distribution TimePerToken { get; } =
@@ -74,9 +102,15 @@ internal sealed class ServeResult(IReadOnlyCollection<RequestRecord> records, do
             ["request_goodput"] = Goodput,
             ["output_throughput"] = OutputTokensPerSecond,
             ["total_token_throughput"] = TokensPerSecond,
+            ["cached_input_share"] = CachedShare,
+            ["wrong_output_lens"] = WrongLengths,
+            ["estimated_output_lens"] = EstimatedLengths,
+            ["empty_pieces"] = EmptyPieces,
+            ["failed_warm_ups"] = FailedWarmUps,
             ["client_processors"] = ClientProcessorSeconds / seconds,
         };
         AddTimes(json, "ttft", TimeToFirstToken);
+        AddTimes(json, "first_text", TimeToFirstText);
         AddTimes(json, "tpot", TimePerToken);
         AddTimes(json, "itl", InterTokenLatency);
         AddTimes(json, "e2el", Latency);

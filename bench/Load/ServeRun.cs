@@ -18,18 +18,19 @@ internal static class ServeRun
     {
         Tokenizer? tokenizer = options.Tokenizer is { } path ? LoadTokenizer(path) : null;
         Check(options, tokenizer);
+        if (options.IsHttp && options.Model.Length == 0)
+        {
+            options = options with { Model = await OpenAiGenerationClient.FindModelAsync(options.Address, options.Headers, cancellationToken) };
+        }
+
         using IGenerationClient client = Client(options, tokenizer);
-        (int first, int end) = await IdsAsync(client, tokenizer, cancellationToken);
+        (int first, int end, string model) = await ModelAsync(client, options, tokenizer, cancellationToken);
         TokenSource ids = new(first, end, options.IdSeed);
         Random random = new(options.Seed);
         Conversation[] conversations = [.. Make(options, tokenizer, ids, random)];
         double[] arrivals = ArrivalTimes.Draw(conversations.Length, options.Rate, options.Burstiness, random);
-        if (options.WarmUp > 0)
-        {
-            Conversation[] others = [.. new SyntheticWorkload(new(32, 32), new(16, 16), 0).Make(options.WarmUp, new TokenSource(first, end, ~options.IdSeed), random)];
-            await new LoadGenerator(client, options.MaxConcurrency, tokenizer).RunAsync(others, new double[others.Length], cancellationToken);
-        }
-
+        Conversation[] others = [.. new SyntheticWorkload(new(32, 32), new(16, 16), 0).Make(options.WarmUp, new TokenSource(first, end, ~options.IdSeed), random)];
+        int failedWarmUps = await WarmUpAsync(new LoadGenerator(client, options.MaxConcurrency, tokenizer), others, cancellationToken);
         LoadGenerator load = new(client, options.MaxConcurrency, tokenizer);
         using CancellationTokenSource done = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
         int total = conversations.Sum(conversation => conversation.Turns.Count);
@@ -40,6 +41,8 @@ internal static class ServeRun
         {
             ClientProcessorSeconds = processor.Own,
             OthersShare = processor.OthersShare(clients: 0, seconds),
+            FailedWarmUps = failedWarmUps,
+            Model = model,
         };
         await done.CancelAsync();
         await progress;
@@ -58,9 +61,18 @@ internal static class ServeRun
         return TokenizerLoader.Load(file.Metadata);
     }
 
+    private static async Task<int> WarmUpAsync(LoadGenerator load, Conversation[] conversations, CancellationToken cancellationToken)
+    {
+        await load.RunAsync(conversations, new double[conversations.Length], cancellationToken);
+        RequestRecord[] failed = [.. load.Records.Where(record => !record.IsComplete)];
+        return failed.Length == 0 || failed.Length < conversations.Length
+            ? failed.Length
+            : throw new InvalidOperationException($"all {failed.Length} requests of the warm-up failed, the first: {failed[0].Error}");
+    }
+
     private static void Check(ServeOptions options, Tokenizer? tokenizer)
     {
-        bool isChat = options.IsHttp && options.Address.AbsolutePath.EndsWith("/chat/completions", StringComparison.Ordinal);
+        bool isChat = options.IsHttp && OpenAiGenerationClient.IsChat(options.Address);
         string? fault = options switch
         {
             { Conversations: < 1 } => "--count is at least 1",
@@ -81,27 +93,24 @@ internal static class ServeRun
         }
     }
 
-    private static IGenerationClient Client(ServeOptions options, Tokenizer? tokenizer)
-    {
-        if (!options.IsHttp)
-        {
-            return new GrpcGenerationClient(options.Address, options.Connections);
-        }
+    private static IGenerationClient Client(ServeOptions options, Tokenizer? tokenizer) => options.IsHttp
+        ? new OpenAiGenerationClient(options.Address, options.Model, tokenizer, options.AsText, options.Headers)
+        : new GrpcGenerationClient(options.Address, options.Connections);
 
-        bool sendsText = options.AsText || options.Address.AbsolutePath.EndsWith("/chat/completions", StringComparison.Ordinal);
-        return new OpenAiGenerationClient(options.Address, options.Model, sendsText ? ids => tokenizer!.Decode(ids, skipSpecialTokens: true) : null);
-    }
-
-    private static async Task<(int First, int End)> IdsAsync(IGenerationClient client, Tokenizer? tokenizer, CancellationToken cancellationToken)
+    /// <returns>Ids to draw from, and the name of what answers.</returns>
+    private static async Task<(int First, int End, string Name)> ModelAsync(
+        IGenerationClient client, ServeOptions options, Tokenizer? tokenizer, CancellationToken cancellationToken)
     {
         int end = tokenizer?.OrdinarySize ?? FewestIds;
+        string name = options.Model;
         if (client is GrpcGenerationClient grpc)
         {
             GetModelInfoResponse model = await grpc.GetModelAsync(cancellationToken);
             end = tokenizer is null ? (int)model.VocabularySize : end;
+            name = model.Name;
         }
 
-        return (Math.Min(FirstOrdinaryId, end / 2), end);
+        return (Math.Min(FirstOrdinaryId, end / 2), end, name);
     }
 
     private static IEnumerable<Conversation> Make(ServeOptions options, Tokenizer? tokenizer, TokenSource ids, Random random) => options.Workload switch

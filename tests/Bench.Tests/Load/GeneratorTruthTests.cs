@@ -46,7 +46,7 @@ internal sealed class GeneratorTruthTests
     public async Task Times_over_HTTP_are_those_of_a_bare_line_reader()
     {
         await using SlowServer server = await SlowServer.StartAsync(Wait, Step);
-        using OpenAiGenerationClient client = new(server.Endpoint, "m", decode: null);
+        using OpenAiGenerationClient client = new(server.Endpoint, "m", tokenizer: null);
         RequestRecord record = new(32);
         Task own = client.SendAsync(new LoadRequest(Prompt(1), Tokens), record, CancellationToken.None);
         Task<List<long>> bare = ReadLinesAsync(server.Endpoint);
