@@ -4,17 +4,22 @@ namespace LlamaServe.Bench.Load;
 /// <param name="Name">E.g. llama2-70b-interactive.</param>
 /// <param name="TimeToFirstToken">Seconds.</param>
 /// <param name="TimePerToken">Seconds.</param>
-internal sealed record LatencyConstraint(string Name, double TimeToFirstToken, double TimePerToken)
+/// <param name="DataSet">Whose prompts MLPerf sends, with the lengths that its rules name; they are not part of this program.</param>
+internal sealed record LatencyConstraint(string Name, double TimeToFirstToken, double TimePerToken, string DataSet)
 {
+    private const string OpenOrca = "OpenOrca (24,576 prompts of at most 1024 tokens, answers of at most 1024, 294 in the mean)";
+    private const string CnnDailyMail = "CNN/DailyMail (13,368 articles, answers of at most 128 tokens)";
+    private const string Mixed = "parts of LongBench, LongDataCollections, RULER and GovReport";
+
     /// <summary>Of MLPerf Inference's rules, as of July 2026.</summary>
     public static IReadOnlyList<LatencyConstraint> Known { get; } =
     [
-        new("llama2-70b", 2, 0.2),
-        new("llama2-70b-interactive", 0.45, 0.04),
-        new("llama3.1-8b", 2, 0.1),
-        new("llama3.1-8b-interactive", 0.5, 0.03),
-        new("llama3.1-405b", 6, 0.175),
-        new("llama3.1-405b-interactive", 4.5, 0.08),
+        new("llama2-70b", 2, 0.2, OpenOrca),
+        new("llama2-70b-interactive", 0.45, 0.04, OpenOrca),
+        new("llama3.1-8b", 2, 0.1, CnnDailyMail),
+        new("llama3.1-8b-interactive", 0.5, 0.03, CnnDailyMail),
+        new("llama3.1-405b", 6, 0.175, Mixed),
+        new("llama3.1-405b-interactive", 4.5, 0.08, Mixed),
     ];
 
     /// <exception cref="ArgumentException">There is none of this name.</exception>

@@ -26,6 +26,7 @@ internal static class ServeArguments
     private static readonly Option<bool> Text = new("--text") { Description = "Send prompts as text; chats always are." };
     private static readonly Option<string> Workload = new("--workload") { Description = "synthetic, sharegpt or agents.", DefaultValueFactory = _ => "synthetic" };
     private static readonly Option<string?> File = new("--file") { Description = "The conversations, in ShareGPT's format." };
+    private static readonly Option<int> Skip = Count("--skip", "Conversations of the file to pass over: those that a run before has sent.", 0);
     private static readonly Option<LengthDistribution> Input = Length("--input", "Prompt (agents: what a turn adds)", "512");
     private static readonly Option<LengthDistribution> Output = Length("--output", "Answer", "128");
     private static readonly Option<double> SharedPrefix = Number("--shared-prefix", "Part of each synthetic prompt that all share, 0 to 1.", 0);
@@ -44,7 +45,7 @@ internal static class ServeArguments
     /// <summary>All of them, for a command.</summary>
     public static IReadOnlyList<Option> All { get; } =
     [
-        Address, Http, Model, ApiKey, Headers, Tokenizer, Text, Workload, File, Input, Output, SharedPrefix, Turns, SystemTokens, Conversations, Rate,
+        Address, Http, Model, ApiKey, Headers, Tokenizer, Text, Workload, File, Skip, Input, Output, SharedPrefix, Turns, SystemTokens, Conversations, Rate,
         Burstiness, Concurrency, Connections, Seed, IdSeed, WarmUp, Goals,
     ];
 
@@ -57,6 +58,7 @@ internal static class ServeArguments
         ServiceLevel.Parse(parsed.GetValue(Goals) ?? []))
     {
         Headers = [.. HeadersOf(parsed)],
+        Skip = parsed.GetValue(Skip),
     };
 
     private static IEnumerable<KeyValuePair<string, string>> HeadersOf(ParseResult parsed)

@@ -20,4 +20,7 @@ internal sealed record ServeOptions(
 {
     /// <summary>Sent with every request over HTTP.</summary>
     public IReadOnlyList<KeyValuePair<string, string>> Headers { get; init; } = [];
+
+    /// <summary>Conversations of the file to pass over: those that earlier runs with the same seed have sent.</summary>
+    public int Skip { get; init; }
 }

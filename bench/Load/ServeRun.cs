@@ -79,7 +79,7 @@ internal static class ServeRun
             { Rate: not > 0 } or { Burstiness: not > 0 } => "--rate and --burstiness are above 0",
             { SharedPrefix: not (>= 0 and <= 1) } => "--shared-prefix is 0 to 1",
             { MaxConcurrency: < 1 } or { Connections: < 1 } or { Turns: < 1 } => "--max-concurrency, --connections and --turns are at least 1",
-            { SystemTokens: < 0 } or { WarmUp: < 0 } => "--system and --warm-up are at least 0",
+            { SystemTokens: < 0 } or { WarmUp: < 0 } or { Skip: < 0 } => "--system, --warm-up and --skip are at least 0",
             { Workload: not ("synthetic" or "sharegpt" or "agents") } => $"there is no workload \"{options.Workload}\"",
             { Workload: "sharegpt", File: null } => "--workload sharegpt needs --file",
             { IsHttp: false, AsText: true } => "gRPC gets token ids; --text is for --http",
@@ -115,7 +115,7 @@ internal static class ServeRun
 
     private static IEnumerable<Conversation> Make(ServeOptions options, Tokenizer? tokenizer, TokenSource ids, Random random) => options.Workload switch
     {
-        "sharegpt" => ShareGptWorkload.Read(options.File!, options.Conversations, tokenizer!, random),
+        "sharegpt" => ShareGptWorkload.Read(options.File!, options.Conversations, tokenizer!, random, options.Skip),
         "agents" => new AgentWorkload(options.SystemTokens, options.Turns, options.Input, options.Output).Make(options.Conversations, ids, random),
         _ => new SyntheticWorkload(options.Input, options.Output, options.SharedPrefix).Make(options.Conversations, ids, random),
     };

@@ -14,16 +14,17 @@ internal static class ShareGptWorkload
     private const int LongestPrompt = 1024;
     private const int LongestPair = 2048;
 
-    /// <returns>The first <paramref name="count"/> that fit, after a shuffle.</returns>
+    /// <param name="skip">Conversations that fit and are passed over, because an earlier run with the same seed has sent them.</param>
+    /// <returns>The next <paramref name="count"/> that fit, after a shuffle.</returns>
     /// <exception cref="ArgumentException">The file is not in the format, or has too few conversations that fit.</exception>
-    public static Conversation[] Read(string path, int count, Tokenizer tokenizer, Random random)
+    public static Conversation[] Read(string path, int count, Tokenizer tokenizer, Random random, int skip = 0)
     {
         string[][] pairs = [.. Pairs(path)];
         random.Shuffle(pairs);
-        Conversation[] fitting = [.. pairs.Select(pair => Make(pair, tokenizer)).OfType<Conversation>().Take(count)];
-        return fitting.Length == count
-            ? fitting
-            : throw new ArgumentException($"{path} has {fitting.Length} conversations that fit, not {count}.");
+        Conversation[] fitting = [.. pairs.Select(pair => Make(pair, tokenizer)).OfType<Conversation>().Take(skip + count)];
+        return fitting.Length == skip + count
+            ? fitting[skip..]
+            : throw new ArgumentException($"{path} has {fitting.Length} conversations that fit, not {skip + count}.");
     }
 
     private static Conversation? Make(string[] pair, Tokenizer tokenizer)

@@ -3,98 +3,115 @@ using LlamaServe.Bench.Cost;
 
 namespace LlamaServe.Bench.Load;
 
-/// <summary><c>sweep</c>: the same load at growing concurrency, or the largest rate that keeps a constraint.</summary>
+/// <summary><c>sweep</c>: the same load at growing concurrency or rate, or the largest rate that keeps a constraint.</summary>
 internal static class SweepCommand
 {
-    private const double RatePrecision = 0.05;
-    private const int MostRequests = 1_000_000;
+    private static readonly Option<int[]> Concurrency = new("--concurrency")
+    {
+        Description = "Requests in flight, one run each; by default 1 2 4 8 16 32 64 where no --rates are given.",
+        AllowMultipleArgumentsPerToken = true,
+    };
+
+    private static readonly Option<double[]> Rates = new("--rates")
+    {
+        Description = "Conversations a second, one run of --seconds each.",
+        AllowMultipleArgumentsPerToken = true,
+    };
+
+    private static readonly Option<int> Rounds = new("--rounds") { Description = "Requests of a run for each one in flight.", DefaultValueFactory = _ => 8 };
+
+    private static readonly Option<int> Seconds = new("--seconds")
+    {
+        Description = "How long requests come at each rate; MLPerf asks for 600.",
+        DefaultValueFactory = _ => 60,
+    };
+
+    private static readonly Option<string?> Constraint = new("--constraint")
+    {
+        Description = $"Find the largest rate that keeps the 99th percentiles of {string.Join(", ", LatencyConstraint.Known.Select(known => known.Name))}.",
+    };
+
+    private static readonly Option<double[]> Interactivity = new("--interactivity")
+    {
+        Description = "Output tokens a second of one reader at which throughput and price are told, between the measured points.",
+        AllowMultipleArgumentsPerToken = true,
+    };
+
+    private static readonly Option<string?> SaveTo = new("--save") { Description = "File for the result; by default one in bench/results." };
 
     public static Command Create()
     {
-        Option<int[]> concurrency = new("--concurrency")
-        {
-            Description = "Requests in flight, one run each.",
-            AllowMultipleArgumentsPerToken = true,
-            DefaultValueFactory = _ => [1, 2, 4, 8, 16, 32, 64],
-        };
-        Option<int> rounds = new("--rounds") { Description = "Requests of a run for each one in flight.", DefaultValueFactory = _ => 8 };
-        Option<int> seconds = new("--seconds")
-        {
-            Description = "How long requests come at each rate that is tried; MLPerf asks for 600.",
-            DefaultValueFactory = _ => 60,
-        };
-        Option<string?> constraint = new("--constraint")
-        {
-            Description = $"Find the largest rate that keeps the 99th percentiles of {string.Join(", ", LatencyConstraint.Known.Select(known => known.Name))}.",
-        };
-        Command command = new("sweep", "Trade throughput against each reader's speed.") { concurrency, rounds, constraint, seconds };
+        Command command = new("sweep", "Trade throughput against each reader's speed.") { Concurrency, Rates, Rounds, Constraint, Seconds, Interactivity, SaveTo };
         foreach (Option option in ServeArguments.All.Concat(PriceArguments.All))
         {
             command.Add(option);
         }
 
-        command.SetAction((parsed, cancellationToken) =>
-        {
-            ServeOptions options = ServeArguments.Read(parsed);
-            (HardwarePrice? price, int devices) = PriceArguments.Read(parsed);
-            return parsed.GetValue(constraint) is { } name
-                ? FindRateAsync(options, LatencyConstraint.Named(name), parsed.GetValue(seconds), cancellationToken)
-                : SweepAsync(options, parsed.GetRequiredValue(concurrency), parsed.GetValue(rounds), price, devices, cancellationToken);
-        });
+        command.SetAction(RunAsync);
         return command;
     }
 
-    private static async Task SweepAsync(
-        ServeOptions options, int[] concurrency, int rounds, HardwarePrice? price, int devices, CancellationToken cancellationToken)
+    private static async Task RunAsync(ParseResult parsed, CancellationToken cancellationToken)
     {
-        if (rounds < 1 || concurrency.Any(requests => requests < 1))
+        ServeOptions options = ServeArguments.Read(parsed);
+        (HardwarePrice? price, int devices) = PriceArguments.Read(parsed);
+        LatencyConstraint? constraint = parsed.GetValue(Constraint) is { } name ? LatencyConstraint.Named(name) : null;
+        Check(parsed);
+        string path = ResultFile.Reserve(parsed.GetValue(SaveTo), constraint is null ? "sweep" : $"rate-{constraint.Name}");
+        Sweep sweep = new(options, devices, price?.DollarsPerHour, Console.Out);
+        double? found = constraint is null ? null : await FindRateAsync(sweep, constraint, parsed.GetValue(Seconds), cancellationToken);
+        if (constraint is null)
         {
-            throw new ArgumentException("--rounds and --concurrency are at least 1");
+            await MeasureAsync(sweep, parsed, cancellationToken);
         }
 
-        Console.WriteLine(SweepPoint.Header);
-        List<SweepPoint> points = [];
-        foreach (int requests in concurrency)
+        IReadOnlyList<SweepPoint> front = SweepPoint.ParetoFront(sweep.Points);
+        IReadOnlyList<InteractivityPrice> prices = sweep.PricesAt(parsed.GetValue(Interactivity) ?? []);
+        ResultFile.WriteTo(path, new
         {
-            ServeOptions run = options with { MaxConcurrency = requests, Conversations = rounds * requests, Rate = double.PositiveInfinity, IdSeed = Random.Shared.Next() };
-            ServeResult result = await ServeRun.RunAsync(run, TextWriter.Null, cancellationToken);
-            points.Add(SweepPoint.Of(requests, result, devices, price?.DollarsPerHour));
-            Console.WriteLine(points[^1].Row());
-        }
-
-        IReadOnlyList<SweepPoint> front = SweepPoint.ParetoFront(points);
-        Console.WriteLine($"Pareto front: concurrency {string.Join(", ", front.Select(point => point.Concurrency))}");
-        Console.WriteLine(ResultFile.Save("sweep", limits: null, new { Load = Description(options), Price = price, Devices = devices, Points = points, Front = front }));
+            Load = Description(options),
+            Price = price,
+            Devices = devices,
+            Constraint = constraint,
+            Seconds = parsed.GetValue(Seconds),
+            RequestsPerSecond = found,
+            Points = sweep.Points,
+            Front = front,
+            AtInteractivity = prices,
+        });
+        Console.WriteLine(path);
     }
 
-    private static async Task FindRateAsync(ServeOptions options, LatencyConstraint constraint, int seconds, CancellationToken cancellationToken)
+    private static void Check(ParseResult parsed)
     {
-        if (seconds < 1)
+        bool hasFault = (parsed.GetValue(Concurrency) ?? []).Any(requests => requests < 1) || (parsed.GetValue(Rates) ?? []).Any(rate => !(rate > 0))
+            || (parsed.GetValue(Interactivity) ?? []).Any(speed => !(speed > 0)) || parsed.GetValue(Rounds) < 1 || parsed.GetValue(Seconds) < 1;
+        if (hasFault)
         {
-            throw new ArgumentException("--seconds is at least 1");
+            throw new ArgumentException("--concurrency, --rounds and --seconds are at least 1, --rates and --interactivity above 0");
+        }
+    }
+
+    private static async Task MeasureAsync(Sweep sweep, ParseResult parsed, CancellationToken cancellationToken)
+    {
+        double[] rates = parsed.GetValue(Rates) ?? [];
+        int[] concurrency = parsed.GetValue(Concurrency) is { Length: > 0 } asked ? asked : rates.Length > 0 ? [] : [1, 2, 4, 8, 16, 32, 64];
+        foreach (int requests in concurrency)
+        {
+            await sweep.RunAtConcurrencyAsync(requests, parsed.GetValue(Rounds), cancellationToken);
         }
 
-        double first = double.IsPositiveInfinity(options.Rate) ? 1 : options.Rate;
-        double found = await RateSearch.FindAsync(
-            async rate =>
-            {
-                ServeResult result = await ServeRun.RunAsync(options with
-                {
-                    Rate = rate,
-                    Conversations = Math.Max(1, (int)Math.Min(rate * seconds, MostRequests)),
-                    MaxConcurrency = null,
-                    IdSeed = Random.Shared.Next(),
-                }, TextWriter.Null, cancellationToken);
-                // Requests that come faster than they are sent are another rate's.
-                bool holds = constraint.Holds(result) && rate * seconds <= MostRequests;
-                Console.WriteLine(
-                    $"{rate:F2} requests/s: TTFT p99 {1000 * result.TimeToFirstToken.Percentile(99):F0} ms, TPOT p99 {1000 * result.TimePerToken.Percentile(99):F1} ms, "
-                    + $"{result.Failed} failed: {(holds ? "held" : "missed")}");
-                return holds;
-            },
-            first, RatePrecision);
-        Console.WriteLine($"{constraint.Name}: {found:F2} requests/s");
-        Console.WriteLine(ResultFile.Save($"rate-{constraint.Name}", limits: null, new { Load = Description(options), Constraint = constraint, Seconds = seconds, RequestsPerSecond = found }));
+        foreach (double rate in rates)
+        {
+            await sweep.RunAtRateAsync(rate, parsed.GetValue(Seconds), cancellationToken);
+        }
+    }
+
+    private static async Task<double> FindRateAsync(Sweep sweep, LatencyConstraint constraint, int seconds, CancellationToken cancellationToken)
+    {
+        double found = await sweep.FindRateAsync(constraint, seconds, cancellationToken);
+        Console.WriteLine($"{constraint.Name}: {found:F2} requests/s with these lengths; MLPerf's are those of {constraint.DataSet}");
+        return found;
     }
 
     private static object Description(ServeOptions options) => new
@@ -103,7 +120,6 @@ internal static class SweepCommand
         Input = options.Input.ToString(),
         Output = options.Output.ToString(),
         options.SharedPrefix,
-        options.Conversations,
         options.Seed,
     };
 }

@@ -11,10 +11,7 @@ internal sealed class AnyServerTests
 {
     private const int Requests = 6;
 
-    private static readonly ServeOptions Options = new(
-        new Uri("http://127.0.0.1:1"), IsHttp: true, Model: "m", Tokenizer: null, AsText: false, Workload: "synthetic", File: null, Input: new(20, 20),
-        Output: new(4, 4), SharedPrefix: 0, Turns: 1, SystemTokens: 0, Conversations: Requests, Rate: double.PositiveInfinity, Burstiness: 1,
-        MaxConcurrency: null, Connections: 1, Seed: 1, IdSeed: 1, WarmUp: 0, Goal: null);
+    private static readonly ServeOptions Options = ServeRunTests.Options;
 
     [Test]
     public async Task The_key_goes_with_every_request()

@@ -7,7 +7,7 @@ namespace LlamaServe.Bench.Tests.Load;
 
 internal sealed class ServeRunTests
 {
-    private static readonly ServeOptions Options = new(
+    public static readonly ServeOptions Options = new(
         new Uri("http://127.0.0.1:1"), IsHttp: true, Model: "m", Tokenizer: null, AsText: false, Workload: "synthetic", File: null, Input: new(20, 20),
         Output: new(4, 4), SharedPrefix: 0, Turns: 2, SystemTokens: 16, Conversations: 6, Rate: double.PositiveInfinity, Burstiness: 1,
         MaxConcurrency: null, Connections: 2, Seed: 1, IdSeed: 1, WarmUp: 0, Goal: null);
