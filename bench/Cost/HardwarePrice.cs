@@ -7,9 +7,9 @@ namespace LlamaServe.Bench.Cost;
 /// <param name="Tier">How it is bought, e.g. neocloud.</param>
 /// <param name="DollarsPerHour">Of one device with its share of the machine.</param>
 /// <param name="Kilowatts">Power of one device with everything around it; null where unknown.</param>
-/// <param name="Date">When the price held.</param>
+/// <param name="Date">A day on which the price held.</param>
 /// <param name="Source">Who says so.</param>
-internal sealed record HardwarePrice(string Hardware, string Tier, double DollarsPerHour, double? Kilowatts, string Date, string Source)
+internal sealed record HardwarePrice(string Hardware, string Tier, double DollarsPerHour, double? Kilowatts, DateOnly Date, string Source)
 {
     private static readonly JsonSerializerOptions Options = new()
     {
@@ -17,6 +17,11 @@ internal sealed record HardwarePrice(string Hardware, string Tier, double Dollar
         RespectRequiredConstructorParameters = true,
         RespectNullableAnnotations = true,
     };
+
+    /// <summary>Joules of a token by the table's power, whatever the devices really drew.</summary>
+    /// <param name="tokensPerSecond">Of one device.</param>
+    /// <returns>null where the power is unknown.</returns>
+    public double? JoulesPerToken(double tokensPerSecond) => 1000 * Kilowatts / tokensPerSecond;
 
     /// <summary>The table that comes with the program.</summary>
     public static string DefaultPath => Path.Combine(AppContext.BaseDirectory, "Cost", "prices.json");

@@ -14,7 +14,7 @@ internal sealed unsafe class NvmlCounter : IEnergyCounter
         _energy = energy;
     }
 
-    public string Name => "GPUs (NVML)";
+    public string Name => "all GPUs of this machine (NVML)";
 
     /// <exception cref="InvalidOperationException">NVML fails.</exception>
     public double Joules

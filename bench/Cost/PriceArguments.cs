@@ -34,7 +34,7 @@ internal static class PriceArguments
         return parsed.GetValue(Dollars) switch
         {
             <= 0 => throw new ArgumentException("--dollars-per-hour is above 0"),
-            { } dollars => new HardwarePrice(hardware ?? "own", "own", dollars, null, "today", "the command line"),
+            { } dollars => new HardwarePrice(hardware ?? "own", "own", dollars, null, DateOnly.FromDateTime(DateTime.UtcNow), "the command line"),
             null => hardware is null ? null : HardwarePrice.Find(parsed.GetRequiredValue(Table), hardware, parsed.GetRequiredValue(Tier)),
         };
     }

@@ -64,7 +64,7 @@ internal static class HtmlReport
             Table(page, ["$ a million tokens", "input", "cached input", "output", "one reader's tokens/s"], sources.Select(source =>
                 (string[])[source.Name, Price(source, "input"), Price(source, "cached_input"), Price(source, "output"), Text(source.Cost!["interactivity"]!.GetValue<double>())]));
 
-            static string Price(ReportSource source, string kind) => Text(source.Cost![kind]!["dollars_per_million"]!.GetValue<double>());
+            static string Price(ReportSource source, string kind) => source.Cost![kind] is { } price ? Text(price["dollars_per_million"]!.GetValue<double>()) : "none";
         }
     }
 

@@ -47,6 +47,14 @@ internal sealed partial class ReportTests
     }
 
     [Test]
+    public void Cached_input_that_has_no_price_is_shown_without()
+    {
+        ReportSource[] sources = [Source("cost", Cost.Replace("\"cached_input\"", "\"other\"", StringComparison.Ordinal))];
+
+        Assert.That(HtmlReport.Of(sources, []), Does.Contain("<td>none</td>"));
+    }
+
+    [Test]
     public void Ids_of_different_charts_differ()
     {
         ReportSource[] sources = [Source("serve", Serve), Source("sweep", Sweep)];
