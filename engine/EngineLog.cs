@@ -37,4 +37,10 @@ internal static partial class EngineLog
 
     [LoggerMessage(11, LogLevel.Critical, "The model could not be loaded")]
     public static partial void LoadFailed(this ILogger logger, Exception exception);
+
+    [LoggerMessage(12, LogLevel.Critical, "The device is lost with {Requests} requests in flight; only a new process gets it back")]
+    public static partial void DeviceLost(this ILogger logger, int requests, Exception exception);
+
+    [LoggerMessage(13, LogLevel.Error, "Not all that the model held was freed")]
+    public static partial void DisposeFailed(this ILogger logger, Exception exception);
 }

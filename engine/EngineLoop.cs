@@ -96,7 +96,7 @@ internal sealed class EngineLoop
         }
         catch (Exception exception)
         {
-            _runner?.Dispose();
+            DisposeRunner();
             _supervisor.LoadFailed(this, exception);
             return;
         }
@@ -120,7 +120,7 @@ internal sealed class EngineLoop
         finally
         {
             _idle.Close();
-            _runner!.Dispose();
+            DisposeRunner();
         }
         if (isStopped)
         {
@@ -173,6 +173,19 @@ internal sealed class EngineLoop
         _output.Publish(Now);
         _context.Post(new EngineCommand(EngineCommandKind.Tick));
         _supervisor.Opened(capacity);
+    }
+
+    /// <summary>Frees the runner. A failure to do so is logged: it may neither take the place of the fault that led here nor end the process.</summary>
+    private void DisposeRunner()
+    {
+        try
+        {
+            _runner?.Dispose();
+        }
+        catch (Exception exception)
+        {
+            _context.Log.DisposeFailed(exception);
+        }
     }
 
     /// <summary>Takes in what has come; without work it blocks until something does. False to stop.</summary>

@@ -26,7 +26,7 @@ public sealed class LlamaEngine : IAsyncDisposable
     /// <exception cref="ArgumentException">An option is out of range.</exception>
     public LlamaEngine(
         Func<LoadedModel> load, EngineOptions options, TimeProvider? time = null, ILogger<LlamaEngine>? log = null, IMeterFactory? meters = null)
-        : this(() => new ModelRunner(load(), options), options, time, log, meters)
+        : this(() => ModelRunner.Create(load(), options), options, time, log, meters)
     {
     }
 

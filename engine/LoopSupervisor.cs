@@ -1,11 +1,13 @@
 using LlamaServe.Engine.Execution;
 using LlamaServe.Engine.Requests;
+using LlamaServe.Kernels;
 
 namespace LlamaServe.Engine;
 
 /// <summary>
 /// Starts the loop and keeps one alive: a watchdog gives up a loop whose step hangs, and a fresh loop with a fresh runner
-/// takes over its requests. A request whose step hung twice, or during whose step the loop itself failed, is ended instead.
+/// takes over its requests. A request whose step hung twice, or during whose step the loop itself failed, is ended instead. A lost
+/// device ends the engine at once: no runner of this process can have it again.
 /// </summary>
 internal sealed class LoopSupervisor : IDisposable
 {
@@ -115,6 +117,12 @@ internal sealed class LoopSupervisor : IDisposable
                 return;
             }
             (ActiveRequest[] all, HashSet<ActiveRequest> inStep) = loop.Leftovers();
+            if (exception is DeviceException { IsLost: true })
+            {
+                _context.Log.DeviceLost(all.Length, exception);
+                GiveUp(Successor(all), "The device is lost.");
+                return;
+            }
             _context.Log.LoopFailed(all.Length, exception);
             foreach (ActiveRequest request in inStep)
             {
@@ -160,7 +168,7 @@ internal sealed class LoopSupervisor : IDisposable
         _failuresInRow = failed.Steps == 0 ? _failuresInRow + 1 : 1;
         if (_failuresInRow > _context.Options.MaxRestarts)
         {
-            GiveUp(new EngineLoop(_context, _createRunner, this, leftovers), "Steps keep failing.");
+            GiveUp(Successor(leftovers), "Steps keep failing.");
             return;
         }
         _state = _isDraining ? EngineState.Draining : EngineState.Starting;
@@ -169,9 +177,11 @@ internal sealed class LoopSupervisor : IDisposable
 
     private void StartLoop(ActiveRequest[] adopted)
     {
-        _loop = new EngineLoop(_context, _createRunner, this, adopted);
+        _loop = Successor(adopted);
         _loop.Start();
     }
+
+    private EngineLoop Successor(ActiveRequest[] adopted) => new(_context, _createRunner, this, adopted);
 
     private void GiveUp(EngineLoop last, string reason)
     {

@@ -37,7 +37,7 @@ internal sealed class GenerationService(EngineHost host, ServerOptions options, 
         if (failure is not null)
         {
             // What the end of the drain cuts off is no fault of the request.
-            bool isCutOff = host.IsDraining && !context.CancellationToken.IsCancellationRequested
+            bool isCutOff = host.IsDraining && !host.HasFailed && !context.CancellationToken.IsCancellationRequested
                 && failure.Reason is (FinishReason.Cancelled or FinishReason.Error);
             throw isCutOff ? StatusTable.Draining() : StatusTable.Ended(failure.Reason, summary?.Error);
         }

@@ -32,7 +32,7 @@ internal static class OfflineEngine
         LlamaEngine engine = new(
             () =>
             {
-                ModelRunner runner = new(Load(options), unlimited);
+                ModelRunner runner = ModelRunner.Create(Load(options), unlimited);
                 return around?.Invoke(runner) ?? runner;
             },
             unlimited, meters: meters);

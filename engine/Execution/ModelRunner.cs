@@ -25,8 +25,7 @@ internal sealed class ModelRunner : IModelRunner
     private const int WarmUpTokens = 8;
 
     /// <summary>Sizes and makes the KV cache and all buffers of a step.</summary>
-    /// <param name="model">Owned from here on, its backend too.</param>
-    public ModelRunner(LoadedModel model, EngineOptions options)
+    private ModelRunner(LoadedModel model, EngineOptions options)
     {
         _model = model;
         _decoder = model.Model;
@@ -43,6 +42,22 @@ internal sealed class ModelRunner : IModelRunner
         _forward = () => _decoder.Forward(_batch, _cache);
         Capacity = new RunnerCapacity(_decoder.Config.VocabularySize, context, blocks, model.Defaults.EosTokenIds);
         WarmUp(Math.Min(WarmUpTokens, Math.Min(context - 1, options.TokenBudget)));
+    }
+
+    /// <summary>A runner that is ready for steps.</summary>
+    /// <param name="model">Owned from here on, its backend too: also where the cache does not fit or the warm-up throws.</param>
+    public static ModelRunner Create(LoadedModel model, EngineOptions options)
+    {
+        try
+        {
+            return new ModelRunner(model, options);
+        }
+        catch
+        {
+            model.Dispose();
+            model.Model.Backend.Dispose();
+            throw;
+        }
     }
 
     public RunnerCapacity Capacity { get; }

@@ -199,10 +199,17 @@ public sealed partial class CudaBackend : IBackend
         _rows.CopyBlocks(own, copies);
     }
 
+    /// <summary>
+    /// Frees everything, once. It never throws: on a lost device the driver keeps what it holds until the process ends, and the
+    /// fault has been thrown by the operation that met it.
+    /// </summary>
     public void Dispose()
     {
-        Enter();
-        _runtime.Stream.Synchronize();
+        if (_runtime.Stream.IsClosed)
+        {
+            return;
+        }
+        _runtime.Stream.Drain();
         Graphs.Dispose();
         _arena.Dispose();
         _inputs.Dispose();

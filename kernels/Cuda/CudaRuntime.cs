@@ -77,7 +77,6 @@ internal sealed class CudaRuntime : IDisposable
 
     public void Dispose()
     {
-        Context.SetCurrent();
         Uploads.Dispose();
         Memory.Dispose();
         foreach (CudaModule module in _modules.Values)

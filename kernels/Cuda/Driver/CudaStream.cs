@@ -29,6 +29,18 @@ internal sealed unsafe class CudaStream : CudaObject
     /// <summary>Waits until all work is done; throws what failed in it.</summary>
     public void Synchronize() => Api.Check(Api.StreamSynchronize(Handle));
 
+    /// <summary>
+    /// Waits for all work, as far as the device still does it: for owners of memory that the work uses, before they free it. Nothing
+    /// is thrown; what failed has been thrown where it was queued or waited for.
+    /// </summary>
+    public void Drain()
+    {
+        if (!IsClosed && Context.TrySetCurrent())
+        {
+            _ = Api.StreamSynchronize(handle);
+        }
+    }
+
     /// <summary>Lets later work wait for what <paramref name="marker"/> recorded last.</summary>
     public void WaitEvent(CudaEvent marker) => Api.Check(Api.StreamWaitEvent(Handle, marker.Handle, 0));
 

@@ -55,7 +55,7 @@ public class CudaOverlapTests
     [Test]
     public void Steps_on_the_cpu_do_not_overlap()
     {
-        using var runner = new ModelRunner(ModelLoader.Load(_folder.Path, new CpuBackend(new CpuBackendOptions { Threads = 1 })), Options);
+        using var runner = ModelRunner.Create(ModelLoader.Load(_folder.Path, new CpuBackend(new CpuBackendOptions { Threads = 1 })), Options);
         Assert.That(runner.Overlaps, Is.False);
     }
 
@@ -81,7 +81,7 @@ public class CudaOverlapTests
         await using var engine = new LlamaEngine(
             () =>
             {
-                var runner = new ModelRunner(ModelLoader.Load(_folder.Path, backend), options);
+                var runner = ModelRunner.Create(ModelLoader.Load(_folder.Path, backend), options);
                 Assert.That(runner.Overlaps, Is.EqualTo(overlaps));
                 return runner;
             },

@@ -148,9 +148,37 @@ public class FailureTests(bool overlaps)
     [Test]
     public async Task A_lost_device_fails_the_engine_and_its_requests()
     {
-        await using EngineHarness harness = await EngineHarness.StartAsync(overlaps, EngineHarness.Small with { MaxRestarts = 0 }, beforeStep: _ => throw new LostDevice());
-        Assert.That((await harness.RunAsync(EngineHarness.Request())).Finish().Reason, Is.EqualTo(FinishReason.Error));
-        Assert.That(harness.Engine.State, Is.EqualTo(EngineState.Failed));
+        await using EngineHarness harness = await EngineHarness.StartAsync(overlaps, beforeStep: _ => throw new LostDevice(), beforeDispose: () => throw new LostDevice());
+        Generation generation = harness.Submit(EngineHarness.Request());
+        Assert.That((await EngineHarness.CollectAsync(generation)).Finish().Reason, Is.EqualTo(FinishReason.Error));
+        Assert.That(generation.Summary!.Error, Is.EqualTo("The device is lost."));
+        await harness.UntilAsync(s => s.State == EngineState.Failed);
+        Assert.That(harness.Runners, Has.Count.EqualTo(1), "no other runner could have it");
+    }
+
+    [Test]
+    public async Task A_fault_outside_the_model_restarts_the_loop_and_keeps_the_work()
+    {
+        int texts = 0;
+        await using EngineHarness harness = await EngineHarness.StartAsync(
+            overlaps,
+            beforeText: () =>
+            {
+                if (++texts == 6)
+                {
+                    throw new InvalidOperationException("once");
+                }
+            },
+            beforeDispose: () => throw new InvalidOperationException("a runner that cannot be freed"));
+        var requests = Enumerable.Range(0, 4).Select(i => EngineHarness.Request(seed: i, prompt: 3, newTokens: 20, sampling: (ulong)i)).ToList();
+        List<GeneratedToken>[] outcomes = await Task.WhenAll(requests.Select(harness.RunAsync));
+        Assert.That(harness.Engine.GetStatistics().Restarts, Is.EqualTo(1));
+        for (int i = 0; i < requests.Count; i++)
+        {
+            int[] ids = outcomes[i].Ids(), expected = ScriptedModelRunner.Expected(requests[i].PromptTokenIds.Span, 20, (ulong)i);
+            Assert.That(ids, Is.EqualTo(expected[..ids.Length]), $"request {i}");
+            Assert.That(outcomes[i].Finish().Reason, Is.EqualTo(ids.Length == 20 ? FinishReason.Length : FinishReason.Error));
+        }
     }
 
     [Test]

@@ -35,7 +35,9 @@ internal sealed class EngineHarness : IAsyncDisposable
         int[]? endIds = null,
         Action<StepPlan>? beforeStep = null,
         Func<Sequence, bool>? isNaN = null,
-        Action<StepPlan>? beforeResults = null)
+        Action<StepPlan>? beforeResults = null,
+        Action? beforeText = null,
+        Action? beforeDispose = null)
     {
         options ??= Small;
         EngineHarness? harness = null;
@@ -46,6 +48,8 @@ internal sealed class EngineHarness : IAsyncDisposable
                 {
                     BeforeStep = beforeStep,
                     BeforeResults = beforeResults,
+                    BeforeText = beforeText,
+                    BeforeDispose = beforeDispose,
                     Overlaps = overlaps,
                     IsNaN = isNaN ?? (_ => false),
                 };

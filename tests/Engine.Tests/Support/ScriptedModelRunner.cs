@@ -35,6 +35,12 @@ internal sealed class ScriptedModelRunner : IModelRunner
     /// <summary>Called before a step is computed; may throw or block.</summary>
     public Action<StepPlan>? BeforeStep { get; init; }
 
+    /// <summary>Called before a token becomes text, which is the loop's own work; may throw.</summary>
+    public Action? BeforeText { get; init; }
+
+    /// <summary>Called when it is to be freed; may throw.</summary>
+    public Action? BeforeDispose { get; init; }
+
     /// <summary>Rows for which no token can be chosen.</summary>
     public Func<Sequence, bool> IsNaN { get; init; } = _ => false;
 
@@ -78,9 +84,13 @@ internal sealed class ScriptedModelRunner : IModelRunner
         return results;
     }
 
-    public ITextDecoder CreateTextDecoder() => new LetterDecoder();
+    public ITextDecoder CreateTextDecoder() => new LetterDecoder(BeforeText);
 
-    public void Dispose() => IsDisposed = true;
+    public void Dispose()
+    {
+        IsDisposed = true;
+        BeforeDispose?.Invoke();
+    }
 
     /// <summary>The score that a step gives to <paramref name="token"/> after <paramref name="before"/>.</summary>
     public static float Score(ReadOnlySpan<int> before, int token) => Score(PagedMemory.Attend(before), token);
@@ -108,9 +118,13 @@ internal sealed class ScriptedModelRunner : IModelRunner
         }
     }
 
-    private sealed class LetterDecoder : ITextDecoder
+    private sealed class LetterDecoder(Action? beforeText) : ITextDecoder
     {
-        public string Append(int tokenId) => Letter(tokenId).ToString();
+        public string Append(int tokenId)
+        {
+            beforeText?.Invoke();
+            return Letter(tokenId).ToString();
+        }
 
         public string Flush() => "";
     }

@@ -1,4 +1,5 @@
 using System.Runtime.InteropServices;
+using LlamaServe.Kernels.Cuda;
 using LlamaServe.Kernels.Cuda.Compilation;
 using LlamaServe.Kernels.Cuda.Driver;
 
@@ -41,6 +42,28 @@ public sealed class EmulatedFaultTests
         }
         stream.Synchronize();
         stream.Dispose();
+    }
+
+    [Test]
+    public void A_backend_on_a_lost_device_is_disposed_of_without_another_fault()
+    {
+        TinyCudaDecoder decoder = new(new CudaBackendOptions { Emulated = true, PoolBytes = 32 << 20 });
+        decoder.Batch.Add([1, 2, 3], 0, [0], TinyCudaDecoder.BlockSize, 2);
+        decoder.Run();
+        // Weights and cache are gone from under the kernels.
+        decoder.Backend.Runtime.Memory.Dispose();
+        try
+        {
+            CudaException exception = Assert.Throws<CudaException>(() => decoder.Run())!;
+            Assert.That(exception.IsLost);
+            Assert.That(exception.Message, Does.Contain("CUDA_ERROR_ILLEGAL_ADDRESS"));
+            Assert.That(decoder.Dispose, Throws.Nothing);
+            Assert.That(decoder.Dispose, Throws.Nothing, "once more");
+        }
+        finally
+        {
+            Reset();
+        }
     }
 
     [Test]
