@@ -16,7 +16,8 @@ internal sealed record AgentWorkload(int System, int Turns, LengthDistribution I
         int[] system = ids.Draw(System);
         return Enumerable.Range(0, count).Select(_ => new Conversation([.. Enumerable.Range(0, Turns).Select(Next)]));
 
-        Turn Next(int turn) => new(
-            turn == 0 ? [.. system, .. ids.Draw(Input.Draw(random))] : ids.Draw(Input.Draw(random)), Output.Draw(random));
+        Turn Next(int turn) => turn == 0
+            ? new([.. system, .. ids.Draw(Input.Draw(random))], Output.Draw(random), system.Length)
+            : new(ids.Draw(Input.Draw(random)), Output.Draw(random));
     }
 }

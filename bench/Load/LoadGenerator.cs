@@ -46,12 +46,12 @@ internal sealed class LoadGenerator(IGenerationClient client, int? maxConcurrenc
 
     private async Task HoldAsync(Conversation conversation, int index, long due, CancellationToken cancellationToken)
     {
-        List<int> said = [];
+        ConversationHistory history = new(tokenizer);
         foreach (Turn turn in conversation.Turns)
         {
-            said.AddRange(turn.Input);
-            RequestRecord record = new(said.Count) { Conversation = index, Due = due, AskedTokens = turn.OutputTokens };
-            await SendAsync(new LoadRequest([.. said], turn.OutputTokens), record, cancellationToken);
+            LoadRequest request = history.Ask(turn);
+            RequestRecord record = new(request.Prompt.Length) { Conversation = index, Due = due, AskedTokens = turn.OutputTokens };
+            await SendAsync(request, record, cancellationToken);
             _records.Add(record);
             due = Stopwatch.GetTimestamp();
             if (record.Error is not null)
@@ -59,13 +59,9 @@ internal sealed class LoadGenerator(IGenerationClient client, int? maxConcurrenc
                 return;
             }
 
-            if (record.Answer.Count > 0)
+            if (!ReferenceEquals(turn, conversation.Turns[^1]))
             {
-                said.AddRange(record.Answer);
-            }
-            else if (tokenizer is not null)
-            {
-                said.AddRange(tokenizer.Encode(record.Text, addSpecialTokens: false));
+                history.AddAnswer(record);
             }
         }
     }

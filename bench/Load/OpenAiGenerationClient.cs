@@ -108,7 +108,8 @@ internal sealed class OpenAiGenerationClient : IGenerationClient
         };
         if (_isChat)
         {
-            body["messages"] = new JsonArray(new JsonObject { ["role"] = "user", ["content"] = TextOf(request.Prompt) });
+            body["messages"] = new JsonArray([.. request.Messages.Select(message =>
+                new JsonObject { ["role"] = message.Role, ["content"] = message.Text ?? TextOf(message.Ids) })]);
         }
         else
         {

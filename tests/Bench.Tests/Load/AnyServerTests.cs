@@ -1,4 +1,5 @@
 using System.CommandLine;
+using System.Text.Json.Nodes;
 using LlamaServe.Bench.Frontend;
 using LlamaServe.Bench.Load;
 using LlamaServe.Testing;
@@ -118,6 +119,32 @@ internal sealed class AnyServerTests
 
         Assert.That((told.CachedShare, told.InputTokens), Is.EqualTo((0.75, 24L * Requests)));
         Assert.That(untold.CachedShare, Is.Null);
+    }
+
+    [Test]
+    public async Task Agents_chat_in_messages_of_each_role()
+    {
+        await using SlowServer server = await SlowServer.StartAsync();
+        ServeResult result = await RunAsync(Options with
+        {
+            Address = server.ChatEndpoint,
+            Tokenizer = RepositoryPaths.BundledModel,
+            Workload = "agents",
+            Turns = 3,
+            SystemTokens = 16,
+            Conversations = 1,
+        });
+        JsonArray[] chats = [.. server.Requests.Select(body => body["messages"]!.AsArray())];
+
+        Assert.That(result.Completed, Is.EqualTo(3));
+        Assert.That(chats.Select(chat => string.Join(' ', chat.Select(message => message!["role"]!.GetValue<string>()))), Is.EqualTo(new[]
+        {
+            "system user", "system user assistant user", "system user assistant user assistant user",
+        }));
+        // The server's own words, and nothing that was said before has changed.
+        Assert.That(chats[2][2]!["content"]!.GetValue<string>(), Is.EqualTo("xxxx"));
+        Assert.That(chats[2].Take(4).Select(message => message!.ToJsonString()), Is.EqualTo(chats[1].Select(message => message!.ToJsonString())));
+        Assert.That(chats[2].Select(message => message!["content"]!.GetValue<string>()), Has.All.Not.Empty);
     }
 
     [Test]
