@@ -86,7 +86,8 @@ internal static class ServeArguments
 
     private static Option<int> Count(string name, string description, int value) => new(name) { Description = description, DefaultValueFactory = _ => value };
 
-    private static Option<double> Number(string name, string description, double value) => new(name)
+    /// <summary>A number option; <c>inf</c> is infinity.</summary>
+    public static Option<double> Number(string name, string description, double value) => new(name)
     {
         Description = description,
         DefaultValueFactory = _ => value,

@@ -33,6 +33,22 @@ internal sealed record DeviceGroup(
         }
     }
 
+    /// <exception cref="ArgumentException">A value is out of range, or KV heads are not shared evenly.</exception>
+    public void Validate()
+    {
+        string? fault = this switch
+        {
+            { Model.WeightBits: not (>= 1 and <= 32) } or { Model.KvBits: not (>= 1 and <= 32) } => "weights and KV elements have 1 to 32 bits",
+            { ComputeEfficiency: not (> 0 and <= 1) } or { BandwidthEfficiency: not (> 0 and <= 1) } => "efficiencies are above 0 and at most 1",
+            _ when Count < 1 || Model.KvHeads % Count != 0 => $"{Count} GPUs do not share {Model.KvHeads} KV heads evenly",
+            _ => null,
+        };
+        if (fault is not null)
+        {
+            throw new ArgumentException(fault);
+        }
+    }
+
     public double Seconds(in StepSize step)
     {
         double products = Math.Max(Model.WeightBytes / BytesPerSecond, step.Tokens * Model.TokenOperations / OperationsPerSecond);

@@ -1,11 +1,10 @@
 using System.CommandLine;
 using LlamaServe.Bench.Cost;
-using LlamaServe.Bench.Load;
 using LlamaServe.Engine;
 
 namespace LlamaServe.Bench.Simulation;
 
-/// <summary>The options of <c>simulate</c>.</summary>
+/// <summary>The options of <c>simulate</c>: what serves, and by <see cref="SimulatedLoadArguments"/> what arrives.</summary>
 internal static class SimulateArguments
 {
     private static readonly Option<string> Model = new("--model") { DefaultValueFactory = _ => "llama-3-70b", Description = string.Join(", ", ModelShape.Known.Select(known => known.Name)) };
@@ -13,19 +12,10 @@ internal static class SimulateArguments
     private static readonly Option<double> KvBits = new("--kv-bits") { DefaultValueFactory = _ => 8, Description = "Of an element of keys and values." };
     private static readonly Option<string> Gpu = new("--gpu") { DefaultValueFactory = _ => "H100", Description = string.Join(", ", DataSheet.Known.Select(known => known.Name)) };
     private static readonly Option<string?> StepCost = new("--step-cost") { Description = "A file that simulate check has written: measured steps instead of a data sheet." };
-    private static readonly Option<int> Parallel = Count("--tensor-parallel", "GPUs of a replica.", 2);
+    private static readonly Option<int> Parallel = Count("--tensor-parallel", "GPUs of a replica; they share its KV heads evenly.", 2);
     private static readonly Option<int> Replicas = Count("--replicas", "Replicas behind the router.", 4);
     private static readonly Option<Routing> Route = new("--routing") { DefaultValueFactory = _ => Routing.LeastLoaded };
-    private static readonly Option<bool> Agents = new("--agents") { Description = "Conversations of several turns over a common system prompt, not single requests." };
-    private static readonly Option<string> Input = new("--input") { DefaultValueFactory = _ => "1000", Description = "Prompt (agents: what a turn adds) in tokens, as in serve." };
-    private static readonly Option<string> Output = new("--output") { DefaultValueFactory = _ => "1000", Description = "Answer in tokens, as in serve." };
-    private static readonly Option<double> SharedPrefix = new("--shared-prefix") { Description = "Part of each prompt that all share, 0 to 1." };
-    private static readonly Option<int> SystemTokens = Count("--system", "Tokens of the agents' common system prompt.", 4096);
-    private static readonly Option<int> Turns = Count("--turns", "Turns of an agent.", 8);
-    private static readonly Option<int> Conversations = Count("--count", "Conversations.", 10_000);
-    private static readonly Option<double?> Rate = new("--rate") { Description = "Conversations a second, a Poisson process; by default all come at once." };
     private static readonly Option<int> Concurrency = Count("--max-concurrency", "Conversations under way at most.", int.MaxValue);
-    private static readonly Option<int> Seed = new("--seed") { Description = "Of lengths, arrivals and ids." };
     private static readonly Option<int> MaxSequences = Count("--max-sequences", "Running at a time on a replica.", 256);
     private static readonly Option<int> TokenBudget = Count("--token-budget", "Tokens of a step at most.", 8192);
     private static readonly Option<double> StepTime = new("--step-time") { Description = "Milliseconds that prompts may stretch a step to while others decode; by default any." };
@@ -34,54 +24,53 @@ internal static class SimulateArguments
 
     public static IReadOnlyList<Option> All { get; } =
     [
-        Model, WeightBits, KvBits, Gpu, StepCost, Parallel, Replicas, Route, Agents, Input, Output, SharedPrefix, SystemTokens, Turns, Conversations, Rate,
-        Concurrency, Seed, MaxSequences, TokenBudget, StepTime, Compute, Bandwidth, .. PriceArguments.OfOneDevice,
+        Model, WeightBits, KvBits, Gpu, StepCost, Parallel, Replicas, Route, Concurrency, MaxSequences, TokenBudget, StepTime, Compute, Bandwidth,
+        .. SimulatedLoadArguments.All, .. PriceArguments.OfOneDevice,
     ];
 
-    /// <exception cref="ArgumentException">A value is out of range, or the model does not fit the devices.</exception>
+    /// <exception cref="ArgumentException">A value is out of range, options contradict each other, or the model does not fit the devices.</exception>
     public static SimulatedRun Read(ParseResult parsed)
     {
-        int[] counts = [.. new[] { Parallel, Replicas, SystemTokens, Turns, Conversations, Concurrency, MaxSequences, TokenBudget }.Select(parsed.GetValue)];
-        if (counts.Min() < 1 || parsed.GetValue(Rate) <= 0 || parsed.GetValue(SharedPrefix) is not (>= 0 and <= 1))
+        int[] counts = [.. new[] { Parallel, Replicas, Concurrency, MaxSequences, TokenBudget }.Select(parsed.GetValue)];
+        if (counts.Min() < 1 || parsed.GetValue(StepTime) is not (>= 0 and <= 1e6))
         {
-            throw new ArgumentException("counts are at least 1, --rate is above 0, --shared-prefix 0 to 1");
+            throw new ArgumentException("counts are at least 1, --step-time is 0 to 1,000,000 ms");
         }
 
-        (IStepCost cost, int kvTokens, string? hardware) = parsed.GetValue(StepCost) is { } path ? Measured(path) : Expected(parsed);
+        ServingDevice device = parsed.GetValue(StepCost) is { } path ? Measured(parsed, path) : Expected(parsed);
         EngineOptions options = new()
         {
             TokenBudget = parsed.GetValue(TokenBudget),
             MaxSequences = parsed.GetValue(MaxSequences),
             StepTimeTarget = TimeSpan.FromMilliseconds(parsed.GetValue(StepTime)),
         };
-        Replica[] replicas = [.. Enumerable.Range(0, parsed.GetValue(Replicas)).Select(_ => new Replica(options, kvTokens, cost))];
+        Trace load = SimulatedLoadArguments.Read(parsed);
+        Replica[] replicas = [.. Enumerable.Range(0, parsed.GetValue(Replicas)).Select(_ => new Replica(options, device.KvTokens, device.Cost))];
         return new SimulatedRun(
-            new Cluster(replicas, parsed.GetValue(Route), parsed.GetValue(Concurrency)), Make(parsed), parsed.GetValue(Conversations),
-            parsed.GetValue(Rate) ?? double.PositiveInfinity, parsed.GetValue(Seed), replicas.Length * parsed.GetValue(Parallel), kvTokens,
-            PriceArguments.ReadOne(parsed, hardware));
+            new Cluster(replicas, parsed.GetValue(Route), parsed.GetValue(Concurrency)), load, replicas.Length * device.Count, device.KvTokens,
+            PriceArguments.ReadOne(parsed, device.Hardware));
     }
 
-    private static (IStepCost Cost, int KvTokens, string? Hardware) Measured(string path)
+    // What was measured is one device with one model: there is nothing to choose.
+    private static ServingDevice Measured(ParseResult parsed, string path)
     {
-        StepCostFile file = StepCostFile.Load(path);
-        return (new FittedStepCost(file.Seconds), file.KvTokens, null);
+        parsed.Refuse("with --step-cost, which has its own model and device", Model, WeightBits, KvBits, Gpu, Parallel, Compute, Bandwidth);
+        var file = StepCostFile.Load(path);
+        return new ServingDevice(new FittedStepCost(file.Seconds), file.KvTokens, 1, null);
     }
 
-    private static (IStepCost Cost, int KvTokens, string? Hardware) Expected(ParseResult parsed)
+    private static ServingDevice Expected(ParseResult parsed)
     {
         ModelShape model = ModelShape.Named(parsed.GetRequiredValue(Model)) with { WeightBits = parsed.GetValue(WeightBits), KvBits = parsed.GetValue(KvBits) };
         DeviceGroup group = new(
             DataSheet.Named(parsed.GetRequiredValue(Gpu)), model, parsed.GetValue(Parallel), parsed.GetValue(Compute), parsed.GetValue(Bandwidth));
-        return (group, group.KvTokens, group.Gpu.Name);
-    }
-
-    private static Func<int, TokenSource, Random, IEnumerable<Conversation>> Make(ParseResult parsed)
-    {
-        LengthDistribution input = LengthDistribution.Parse(parsed.GetRequiredValue(Input)), output = LengthDistribution.Parse(parsed.GetRequiredValue(Output));
-        return parsed.GetValue(Agents)
-            ? new AgentWorkload(parsed.GetValue(SystemTokens), parsed.GetValue(Turns), input, output).Make
-            : new SyntheticWorkload(input, output, parsed.GetValue(SharedPrefix)).Make;
+        group.Validate();
+        return new ServingDevice(group, group.KvTokens, group.Count, group.Gpu.Name);
     }
 
     private static Option<int> Count(string name, string description, int value) => new(name) { Description = description, DefaultValueFactory = _ => value };
+
+    /// <param name="Count">GPUs of a replica.</param>
+    /// <param name="Hardware">Its name in price tables; null where unknown.</param>
+    private readonly record struct ServingDevice(IStepCost Cost, int KvTokens, int Count, string? Hardware);
 }

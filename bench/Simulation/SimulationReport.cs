@@ -11,6 +11,9 @@ namespace LlamaServe.Bench.Simulation;
 /// <param name="price">Of one device; null where it is unknown.</param>
 internal sealed class SimulationReport(SimulationResult result, int devices, int kvTokens, HardwarePrice? price)
 {
+    /// <summary>In a file's field <c>backend</c>: what is in it is a prediction.</summary>
+    public const string Backend = "simulation";
+
     private readonly Distribution _firstToken = result.TimeToFirstToken;
     private readonly Distribution _perToken = result.TimePerToken;
     private readonly Distribution _latency = result.Latency;
@@ -48,6 +51,7 @@ internal sealed class SimulationReport(SimulationResult result, int devices, int
     {
         JsonObject json = new()
         {
+            ["backend"] = Backend,
             ["duration"] = result.Seconds,
             ["completed"] = result.Requests,
             ["total_input_tokens"] = result.InputTokens,
@@ -75,6 +79,7 @@ internal sealed class SimulationReport(SimulationResult result, int devices, int
         void AddTimes(string name, double mean, Func<double, double> percentile)
         {
             json[$"mean_{name}_ms"] = 1000 * mean;
+            json[$"median_{name}_ms"] = 1000 * percentile(50);
             foreach (int percent in (int[])[50, 90, 95, 99])
             {
                 json[$"p{percent}_{name}_ms"] = 1000 * percentile(percent);

@@ -3,11 +3,12 @@ using LlamaServe.Bench.Load;
 
 namespace LlamaServe.Bench.Simulation;
 
-/// <summary>Requests as a run has sent them, to be sent again in simulated time.</summary>
-/// <param name="Conversations">In the order in which they were sent.</param>
-/// <param name="Arrivals">[conversation]: seconds after the first.</param>
-internal sealed record Trace(Conversation[] Conversations, double[] Arrivals)
+/// <summary>Conversations and when each begins in simulated time.</summary>
+/// <param name="Conversations">In the order of their arrivals.</param>
+/// <param name="Arrivals">[conversation]: seconds, ascending.</param>
+internal sealed record Trace(IEnumerable<Conversation> Conversations, IReadOnlyList<double> Arrivals)
 {
+    /// <summary>What a run has sent, as it was sent: seconds after the first request.</summary>
     /// <param name="records">Of conversations of one turn each.</param>
     public static Trace Of(Conversation[] conversations, IEnumerable<RequestRecord> records)
     {

@@ -119,15 +119,4 @@ internal sealed class EngineFidelityTests
         public double Seconds(in StepSize step) =>
             Math.Round(1e7 * (1e-3 + 3e-5 * Math.Min(step.Tokens, 32) + 2.8e-5 * Math.Max(0, step.Tokens - 32) + 1e-5 * step.Sequences + 1e-8 * step.Attended)) / 1e7;
     }
-
-    private sealed class NotedCost(IStepCost cost) : IStepCost
-    {
-        public List<StepSize> Sizes { get; } = [];
-
-        public double Seconds(in StepSize step)
-        {
-            Sizes.Add(step);
-            return cost.Seconds(step);
-        }
-    }
 }
