@@ -37,4 +37,19 @@ internal static class CheckTable
 
         static double Median(IEnumerable<ServingFigures> ratios, Func<ServingFigures, double> value) => new Distribution(ratios.Select(value)).Median;
     }
+
+    /// <summary>Names each median of predicted over measured that is off by more.</summary>
+    /// <param name="tolerance">Largest distance from 1.</param>
+    /// <returns>Whether there is one.</returns>
+    public static bool WriteMissed(IEnumerable<SimulationCheck> checks, double tolerance, TextWriter output)
+    {
+        MedianRatio[] missed = [.. MedianRatio.Of(checks).Where(ratio => !ratio.IsWithin(tolerance))];
+        foreach (MedianRatio ratio in missed)
+        {
+            output.WriteLine(string.Create(
+                CultureInfo.InvariantCulture, $"missed: {ratio.Load}, {ratio.Figure}: predicted / measured is {ratio.Value:F3}, off by more than {tolerance:P0}"));
+        }
+
+        return missed.Length > 0;
+    }
 }
