@@ -6,70 +6,73 @@ namespace LlamaServe.Bench.Report;
 internal static class Charts
 {
     private const int Seconds = 1;
+    private const string Reader = "output tokens/s of one reader";
+
+    /// <summary>Points of a distribution's curve at most.</summary>
+    private const int Quantiles = 500;
 
     /// <summary>All that have at least one curve.</summary>
     public static IReadOnlyList<Chart> Of(IReadOnlyList<ReportSource> sources) =>
     [
         .. new[]
         {
-            Pareto(sources), Price(sources),
-            Share("Time to first token", sources, source => source.Numbers("ttfts").Where((_, i) => Succeeded(source, i))),
-            Share("Time between pieces", sources, source => source.Lists("itls").SelectMany(gaps => gaps)),
+            OfSweeps(sources, new Chart("pareto", "Throughput against each reader's speed", Reader, "output tokens/s of a device"), "tokens_per_second_per_device"),
+            OfSweeps(sources, new Chart("price", "Price against each reader's speed", Reader, "$ a million output tokens"), "dollars_per_million"),
+            Share("ttft", "Time to first token", sources, source => source.Numbers("ttfts").Where((_, i) => Succeeded(source, i))),
+            Share("itl", "Time between pieces", sources, source => source.Lists("itls").SelectMany(gaps => gaps)),
+            Share("e2el", "Whole answer", sources, source => source.Numbers("ttfts").Zip(source.Lists("itls"), (first, gaps) => first + gaps.Sum()).Where((_, i) => Succeeded(source, i))),
             OverTime(sources),
         }.Where(chart => !chart.IsEmpty),
     ];
 
-    private static Chart Pareto(IReadOnlyList<ReportSource> sources)
+    // Marks say how many requests were in flight, or at which rate they came.
+    private static Chart OfSweeps(IReadOnlyList<ReportSource> sources, Chart chart, string up)
     {
-        Chart chart = new("Throughput against each reader's speed", "output tokens/s of one reader", "output tokens/s of a device");
         foreach (ReportSource source in sources)
         {
-            JsonObject[] points = [.. source.SweepPoints.OrderBy(point => Value(point, "tokens_per_second_per_user"))];
-            chart.Add(
-                source.Name, [.. points.Select(point => Value(point, "tokens_per_second_per_user"))],
-                [.. points.Select(point => Value(point, "tokens_per_second_per_device"))], marksPoints: true);
-        }
-
-        return chart;
-    }
-
-    private static Chart Price(IReadOnlyList<ReportSource> sources)
-    {
-        Chart chart = new("Price against each reader's speed", "output tokens/s of one reader", "$ a million output tokens");
-        foreach (ReportSource source in sources)
-        {
-            JsonObject[] points =
+            (double X, double Y, string Label)[] points =
             [
-                .. source.SweepPoints.Where(point => Value(point, "dollars_per_million") > 0).OrderBy(point => Value(point, "tokens_per_second_per_user")),
+                .. source.SweepPoints.Where(point => ReportSource.NumberOf(point, up) is not null)
+                    .Select(point => (ReportSource.NumberOf(point, "tokens_per_second_per_user") ?? 0, ReportSource.NumberOf(point, up)!.Value, LoadOf(point)))
+                    .OrderBy(point => point.Item1),
             ];
-            chart.Add(
-                source.Name, [.. points.Select(point => Value(point, "tokens_per_second_per_user"))],
-                [.. points.Select(point => Value(point, "dollars_per_million"))], marksPoints: true);
+            chart.Add(source.Name, [.. points.Select(point => point.X)], [.. points.Select(point => point.Y)], source.IsPrediction, [.. points.Select(point => point.Label)]);
         }
 
         return chart;
     }
+
+    private static string LoadOf(JsonObject point) => point["concurrency"]?.ToString() ?? (point["rate"] is { } rate ? $"{rate}/s" : "");
 
     // The part of all values that are at most so long.
-    private static Chart Share(string title, IReadOnlyList<ReportSource> sources, Func<ReportSource, IEnumerable<double>> seconds)
+    private static Chart Share(string key, string title, IReadOnlyList<ReportSource> sources, Func<ReportSource, IEnumerable<double>> seconds)
     {
-        Chart chart = new(title, "milliseconds", "part of all that took at most as long");
+        Chart chart = new(key, title, "milliseconds", "part of all that took at most as long");
         foreach (ReportSource source in sources)
         {
-            double[] sorted = [.. seconds(source).Select(value => 1000 * value).Order()];
-            chart.Add(source.Name, sorted, [.. sorted.Select((_, i) => (i + 1.0) / sorted.Length)], marksPoints: false);
+            (double[] values, double[] shares) = Cumulative([.. seconds(source).Select(value => 1000 * value)]);
+            chart.Add(source.Name, values, shares, source.IsPrediction);
         }
 
         return chart;
+    }
+
+    /// <summary>The part of all values that are at most as large as each: of many, evenly spread quantiles with the smallest and the largest.</summary>
+    public static (double[] Values, double[] Shares) Cumulative(double[] values)
+    {
+        Array.Sort(values);
+        int count = Math.Min(values.Length, Quantiles);
+        int[] ranks = [.. Enumerable.Range(0, count).Select(i => count == 1 ? 0 : (int)((long)i * (values.Length - 1) / (count - 1)))];
+        return ([.. ranks.Select(rank => values[rank])], [.. ranks.Select(rank => (rank + 1.0) / values.Length)]);
     }
 
     private static Chart OverTime(IReadOnlyList<ReportSource> sources)
     {
-        Chart chart = new("Output over time", "seconds", "output tokens/s");
+        Chart chart = new("output", "Output over time", "seconds", "output tokens/s");
         foreach (ReportSource source in sources)
         {
             double[] bins = Bins(source);
-            chart.Add(source.Name, [.. bins.Select((_, i) => (i + 0.5) * Seconds)], bins, marksPoints: false);
+            chart.Add(source.Name, [.. bins.Select((_, i) => (i + 0.5) * Seconds)], bins, source.IsPrediction);
         }
 
         return chart;
@@ -107,6 +110,4 @@ internal static class Charts
 
     private static bool Succeeded(ReportSource source, int request) =>
         source.Root["errors"] is not JsonArray errors || errors[request]?.GetValue<string>() is null or "";
-
-    private static double Value(JsonObject point, string field) => point[field] is JsonValue value ? value.GetValue<double>() : 0;
 }

@@ -7,26 +7,33 @@ internal static class ReportCommand
 {
     public static Command Create()
     {
-        Argument<FileInfo[]> files = new("files") { Description = "Results of serve (with --detailed for curves), sweep and cost.", Arity = ArgumentArity.OneOrMore };
+        Argument<FileInfo[]> files = new("files") { Description = "Results; curves need serve --detailed or sweep. Others are compared with the first of their kind.", Arity = ArgumentArity.OneOrMore };
         Option<string> output = new("--output") { Description = "The page.", DefaultValueFactory = _ => "report.html" };
-        Option<string?> png = new("--png") { Description = "The first chart as an image, too." };
-        Command command = new("report", "Make one self-contained HTML page of result files.") { files, output, png };
+        Option<string?> png = new("--png") { Description = "A chart as an image, too." };
+        Option<string?> name = new("--chart") { Description = "Which one: pareto, price, ttft, itl, e2el or output; by default the first that there is." };
+        Command command = new("report", "Make one self-contained HTML page of result files.") { files, output, png, name };
         command.SetAction(parsed =>
         {
-            ReportSource[] sources = [.. parsed.GetRequiredValue(files).Select(file => ReportSource.Read(file.FullName))];
+            IReadOnlyList<ReportSource> sources = ReportSource.Read([.. parsed.GetRequiredValue(files).Select(file => file.FullName)]);
             IReadOnlyList<Chart> charts = Charts.Of(sources);
-            File.WriteAllText(parsed.GetRequiredValue(output), HtmlReport.Of(sources, charts));
-            Console.WriteLine($"{parsed.GetRequiredValue(output)}: {sources.Length} results, {charts.Count} charts");
-            if (parsed.GetValue(png) is { } image)
+            string? image = parsed.GetValue(png);
+            if (image is null && parsed.GetValue(name) is not null)
             {
-                if (charts.Count == 0)
-                {
-                    throw new ArgumentException("there is no chart to save: curves need sweeps, or results with --detailed");
-                }
-
-                charts[0].SavePng(image);
+                throw new ArgumentException("--chart needs --png");
             }
+
+            Chart? chosen = image is null ? null : Choose(charts, parsed.GetValue(name));
+            File.WriteAllText(parsed.GetRequiredValue(output), HtmlReport.Of(sources, charts));
+            chosen?.SavePng(image!);
+            Console.WriteLine($"{parsed.GetRequiredValue(output)}: {sources.Count} results, {charts.Count} charts");
         });
         return command;
     }
+
+    /// <param name="key">Null: the first.</param>
+    /// <exception cref="ArgumentException">There is none.</exception>
+    public static Chart Choose(IReadOnlyList<Chart> charts, string? key) => charts.FirstOrDefault(chart => key is null || chart.Key == key)
+        ?? throw new ArgumentException(charts.Count == 0
+            ? "there is no chart to save: curves need sweeps, or results with --detailed"
+            : $"there is no chart \"{key}\"; there are {string.Join(", ", charts.Select(chart => chart.Key))}");
 }
