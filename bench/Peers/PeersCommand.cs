@@ -16,7 +16,7 @@ internal static class PeersCommand
             DefaultValueFactory = _ => [WeightFormat.Q4_0, WeightFormat.Q8_0],
         };
         Option<int> rounds = new("--rounds") { Description = "Rounds; medians are reported.", DefaultValueFactory = _ => 5 };
-        Option<int> threads = new("--threads") { Description = "Threads of each engine.", DefaultValueFactory = _ => 2 };
+        Option<int> threads = new("--threads") { Description = "Threads of each engine; by default all processors.", DefaultValueFactory = _ => Environment.ProcessorCount };
         Option<DirectoryInfo> folder = new("--folder")
         {
             Description = "Where the model files are kept.",
@@ -35,6 +35,11 @@ internal static class PeersCommand
         };
         command.SetAction(async (parsed, cancellationToken) =>
         {
+            if (parsed.GetValue(rounds) < 1 || parsed.GetValue(threads) < 1)
+            {
+                throw new ArgumentException("--rounds and --threads are at least 1");
+            }
+
             PeerRun run = new(
                 new LlamaShape(), parsed.GetRequiredValue(folder), parsed.GetValue(rounds), parsed.GetValue(threads), parsed.GetValue(json), Console.Out);
             await run.CompareAsync(parsed.GetRequiredValue(formats), parsed.GetRequiredValue(peers), cancellationToken);
