@@ -85,8 +85,25 @@ internal static class Check
 
     /// <summary>A shape that a cache can have.</summary>
     public static void Shape(KvCacheShape shape) => That(
-        shape.Layers > 0 && shape.Blocks > 0 && shape.BlockSize > 0 && shape.KvHeads > 0 && shape.HeadDim > 0 && shape.HeadDim % 2 == 0,
+        shape.Layers > 0 && shape.Blocks > 0 && shape.BlockSize > 0 && shape.KvHeads > 0 && shape.HeadDim > 0 && shape.HeadDim % 2 == 0
+            && shape.HostBlocks >= 0,
         $"no KV cache can have the shape {shape}");
+
+    /// <summary>Memory of the host for a cache's host part.</summary>
+    public static void HostMemory(KvCacheShape shape, long freeBytes) => That(
+        shape.HostBlocks == 0 || shape.HostByteLength <= freeBytes,
+        $"{shape.HostBlocks} host blocks of the KV cache take {shape.HostByteLength >> 20} MiB, the host has {freeBytes >> 20} MiB free: lower --kv-host-gb");
+
+    /// <summary>Blocks that the cache and its host part have.</summary>
+    public static void Swaps(KvCache cache, ReadOnlySpan<BlockSwap> swaps)
+    {
+        That(swaps.IsEmpty || cache.Shape.HostBlocks > 0, $"{swaps.Length} blocks to swap with a KV cache that has no host blocks");
+        foreach (BlockSwap swap in swaps)
+        {
+            Range([swap.Block], cache.Shape.Blocks, "block");
+            Range([swap.HostBlock], cache.Shape.HostBlocks, "host block");
+        }
+    }
 
     /// <summary>Block tables that hold what the sequences' new tokens see.</summary>
     public static void BlockTables(ForwardBatch batch, AttentionShape shape, KvCache cache)

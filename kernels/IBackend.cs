@@ -45,6 +45,8 @@ public interface IBackend : IDisposable
     /// <summary>Loads a vector (norm gain, bias) as F32: the parts one after the other.</summary>
     Weight LoadVector(ReadOnlySpan<WeightData> parts);
 
+    /// <summary>Makes a cache, with undefined content.</summary>
+    /// <exception cref="ArgumentException">The backend has no such caches, or the host lacks memory for the host part.</exception>
     KvCache CreateKvCache(KvCacheShape shape);
 
     /// <summary>Prepares for steps of up to this size, so that a step itself allocates nothing.</summary>
@@ -151,6 +153,14 @@ public interface IBackend : IDisposable
 
     /// <summary>Copies whole blocks in all layers, in order.</summary>
     void CopyBlocks(KvCache cache, ReadOnlySpan<BlockCopy> copies);
+
+    /// <summary>
+    /// Copies whole blocks in all layers, with their scales, between the cache and its host part, bits unchanged: in order, each as if
+    /// the one before it were done; after all that earlier operations write, before anything that later ones read or write. Called
+    /// outside of <see cref="Run"/>, a step's before its <see cref="CopyBlocks"/>.
+    /// </summary>
+    /// <exception cref="ArgumentException">A block is not there, or the cache has no host part; then nothing is copied.</exception>
+    void SwapBlocks(KvCache cache, ReadOnlySpan<BlockSwap> swaps);
 }
 
 /// <summary>Per-head RmsNorm gains of queries and keys (Qwen3), each [1, HeadDim].</summary>

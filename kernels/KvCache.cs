@@ -7,13 +7,17 @@ namespace LlamaServe.Kernels;
 /// <param name="KvHeads">Key/value heads.</param>
 /// <param name="HeadDim">Elements of one head.</param>
 /// <param name="Type">Element type of keys and values.</param>
-public readonly record struct KvCacheShape(int Layers, int Blocks, int BlockSize, int KvHeads, int HeadDim, DType Type)
+/// <param name="HostBlocks">Blocks in the host's memory besides, for <see cref="IBackend.SwapBlocks"/>; 0 for no host part.</param>
+public readonly record struct KvCacheShape(int Layers, int Blocks, int BlockSize, int KvHeads, int HeadDim, DType Type, int HostBlocks = 0)
 {
     /// <summary>Bytes of one block: keys and values of <see cref="BlockSize"/> tokens in all layers, with their scales.</summary>
     public long BytesPerBlock => 2L * Layers * BlockSize * KvHeads * (HeadDim * Type.Size() + Type.ScaleSize());
 
-    /// <summary>Bytes of the whole cache.</summary>
+    /// <summary>Bytes of all blocks but the <see cref="HostBlocks"/>.</summary>
     public long ByteLength => checked(BytesPerBlock * Blocks);
+
+    /// <summary>Bytes of the host part.</summary>
+    public long HostByteLength => checked(BytesPerBlock * HostBlocks);
 }
 
 /// <summary>The keys and values of every sequence, in fixed blocks; the layout inside a block is the backend's own.</summary>

@@ -57,6 +57,7 @@ public sealed unsafe partial class CpuBackend : IBackend
     {
         Check.Shape(shape);
         Check.That(shape.Type is DType.F32 or DType.BF16, $"keys and values on the CPU are F32 or BF16, not {shape.Type}");
+        Check.HostMemory(shape, Math.Max(0, AvailableBytes - shape.ByteLength));
         return new CpuKvCache(shape);
     }
 
@@ -184,6 +185,13 @@ public sealed unsafe partial class CpuBackend : IBackend
             Check.Range([copy.Source, copy.Destination], own.Shape.Blocks, "block");
         }
         Cpu.CopyBlocks.Run(own, copies);
+    }
+
+    public void SwapBlocks(KvCache cache, ReadOnlySpan<BlockSwap> swaps)
+    {
+        CpuKvCache own = CpuCheck.Cache(cache, 0);
+        Check.Swaps(own, swaps);
+        Cpu.SwapBlocks.Run(own, swaps);
     }
 
     public void Dispose()

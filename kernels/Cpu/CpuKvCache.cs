@@ -15,7 +15,7 @@ internal sealed unsafe class CpuKvCache : KvCache
     /// <summary>Elements that a kernel handles at a time.</summary>
     public static readonly int Granule = 2 * Vector<float>.Count;
 
-    private readonly AlignedBuffer _memory;
+    private readonly AlignedBuffer _memory, _host;
 
     public CpuKvCache(KvCacheShape shape)
         : base(shape)
@@ -27,6 +27,7 @@ internal sealed unsafe class CpuKvCache : KvCache
         HeadBytes = KeyPanelBytes + shape.BlockSize * HeadStride * ElementSize;
         BlockBytes = checked((long)HeadBytes * shape.KvHeads);
         _memory = new AlignedBuffer(checked(BlockBytes * shape.Blocks * shape.Layers));
+        _host = new AlignedBuffer(checked(BlockBytes * shape.HostBlocks * shape.Layers));
     }
 
     /// <summary>Elements from one row of keys to the next.</summary>
@@ -51,7 +52,14 @@ internal sealed unsafe class CpuKvCache : KvCache
 
     public byte* Layer(int layer) => _memory.Bytes + layer * BlockBytes * Shape.Blocks;
 
-    public override void Dispose() => _memory.Dispose();
+    /// <summary>A layer's blocks of the host part, which look like the others.</summary>
+    public byte* HostLayer(int layer) => _host.Bytes + layer * BlockBytes * Shape.HostBlocks;
+
+    public override void Dispose()
+    {
+        _memory.Dispose();
+        _host.Dispose();
+    }
 
     public static int RoundUp(int elements) => (elements + Granule - 1) / Granule * Granule;
 }

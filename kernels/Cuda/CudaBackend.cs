@@ -16,6 +16,7 @@ public sealed partial class CudaBackend : IBackend
     private readonly StepArena _arena;
     private readonly StepInputs _inputs;
     private readonly RowOps _rows;
+    private readonly CopyBlocks _copyBlocks;
     private readonly LinearStep _linear;
     private readonly RopeAndStoreKv _rope;
     private readonly AttentionStep _attention;
@@ -30,6 +31,7 @@ public sealed partial class CudaBackend : IBackend
         _runtime = new CudaRuntime(options);
         _arena = new StepArena(_runtime.AllocateChunk, Memory.DevicePool.Alignment);
         _rows = new RowOps(_runtime);
+        _copyBlocks = new CopyBlocks(_runtime);
         _verifyDraft = new VerifyDraft(_runtime);
         _sample = new Sample(_runtime.Stream, _runtime.Memory, _runtime.Kernel, _verifyDraft);
         _inputs = new StepInputs(_runtime, _rows, _sample);
@@ -71,16 +73,6 @@ public sealed partial class CudaBackend : IBackend
         Enter();
         Check.Vector(parts);
         return new CudaVector(_runtime, parts);
-    }
-
-    public KvCache CreateKvCache(KvCacheShape shape)
-    {
-        Enter();
-        Check.Shape(shape);
-        Check.That(shape.Type != DType.F32, $"keys and values on a GPU are BF16, Fp8 or Int8, not {shape.Type}");
-        Check.That(shape.BlockSize % 16 == 0, $"blocks of the KV cache on a GPU are multiples of 16 tokens, not {shape.BlockSize}");
-        Check.That(Cuda.PagedAttention.Supports(shape.HeadDim), $"there are no GPU kernels for heads of {shape.HeadDim} elements");
-        return new CudaKvCache(_runtime, shape);
     }
 
     public void Reserve(int maxTokens, int maxColumns, int maxLogitsRows, int vocabularySize)
@@ -189,16 +181,6 @@ public sealed partial class CudaBackend : IBackend
         return y;
     }
 
-    public void CopyBlocks(KvCache cache, ReadOnlySpan<BlockCopy> copies)
-    {
-        CudaKvCache own = CudaCheck.Cache(cache, 0);
-        foreach (BlockCopy copy in copies)
-        {
-            Check.Range([copy.Source, copy.Destination], own.Shape.Blocks, "block");
-        }
-        _rows.CopyBlocks(own, copies);
-    }
-
     /// <summary>
     /// Frees everything, once. It never throws: on a lost device the driver keeps what it holds until the process ends, and the
     /// fault has been thrown by the operation that met it.
@@ -213,7 +195,7 @@ public sealed partial class CudaBackend : IBackend
         Graphs.Dispose();
         _arena.Dispose();
         _inputs.Dispose();
-        _rows.Dispose();
+        _copyBlocks.Dispose();
         _linear.Dispose();
         _rope.Dispose();
         _attention.Dispose();

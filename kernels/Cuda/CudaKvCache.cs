@@ -8,10 +8,17 @@ namespace LlamaServe.Kernels.Cuda;
 /// </summary>
 internal sealed class CudaKvCache : KvCache
 {
-    private readonly DevicePtr _memory;
+    private readonly CudaRuntime _runtime;
+    private readonly CudaPageLockedHostMemory? _host;
 
+    /// <exception cref="ArgumentException">The driver does not get the memory of the host part.</exception>
     public CudaKvCache(CudaRuntime runtime, KvCacheShape shape)
-        : base(shape) => _memory = runtime.Memory.Take(shape.ByteLength);
+        : base(shape)
+    {
+        _runtime = runtime;
+        _host = shape.HostBlocks > 0 ? LockHostMemory(runtime.Context, shape) : null;
+        Memory = runtime.Memory.Take(shape.ByteLength);
+    }
 
     /// <summary>Bytes of one layer's keys, or of its values.</summary>
     public long RegionBytes => (long)BlockBytes * Shape.Blocks;
@@ -22,14 +29,37 @@ internal sealed class CudaKvCache : KvCache
     /// <summary>Keys and values are regions in turn: keys of layer 0, values of layer 0, keys of layer 1, …</summary>
     public int Regions => 2 * Shape.Layers;
 
-    public DevicePtr Memory => _memory;
+    public DevicePtr Memory { get; }
 
-    public DevicePtr Keys(int layer) => _memory + 2 * layer * RegionBytes;
+    /// <summary>The host part, [host block][region][<see cref="BlockBytes"/>], in page-locked memory; 0 where there is none.</summary>
+    public DevicePtr Host => _host?.Pointer ?? default;
 
-    public DevicePtr Values(int layer) => _memory + (2 * layer + 1) * RegionBytes;
+    public DevicePtr Keys(int layer) => Memory + 2 * layer * RegionBytes;
 
-    /// <summary>The memory belongs to the backend's pool.</summary>
+    public DevicePtr Values(int layer) => Memory + (2 * layer + 1) * RegionBytes;
+
+    /// <summary>Frees the host part, once swaps under way are done. The device's memory belongs to the backend's pool.</summary>
     public override void Dispose()
     {
+        if (_host is not null)
+        {
+            _runtime.Stream.Drain();
+            _host.Dispose();
+        }
+    }
+
+    private static CudaPageLockedHostMemory LockHostMemory(CudaContext context, KvCacheShape shape)
+    {
+        try
+        {
+            return new CudaPageLockedHostMemory(context, shape.HostByteLength);
+        }
+        catch (CudaException exception) when (!exception.IsLost)
+        {
+            throw new ArgumentException(
+                $"{shape.HostByteLength >> 20} MiB of the host's memory cannot be locked for {shape.HostBlocks} host blocks of the KV cache "
+                + $"({exception.Message}): lower --kv-host-gb",
+                exception);
+        }
     }
 }

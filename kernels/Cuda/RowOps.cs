@@ -1,10 +1,9 @@
-using System.Runtime.InteropServices;
 using LlamaServe.Kernels.Cuda.Driver;
 
 namespace LlamaServe.Kernels.Cuda;
 
 /// <summary>Launches of row_ops.cu and rms_norm.cu: a CTA a row.</summary>
-internal sealed class RowOps(CudaRuntime runtime) : IDisposable
+internal sealed class RowOps(CudaRuntime runtime)
 {
     private const int Threads = 128, NormThreads = 512;
     private const int NormSharedBytes = 1024;
@@ -14,10 +13,8 @@ internal sealed class RowOps(CudaRuntime runtime) : IDisposable
     private readonly CudaKernel _roundRows = runtime.Kernel("row_ops.cu", "round_rows");
     private readonly CudaKernel _gatedBf16 = runtime.Kernel("row_ops.cu", "gated_activation_bf16");
     private readonly CudaKernel _gatedF32 = runtime.Kernel("row_ops.cu", "gated_activation_f32");
-    private readonly CudaKernel _copyBlocks = runtime.Kernel("row_ops.cu", "copy_blocks");
     private readonly CudaKernel _scatterWords = runtime.Kernel("row_ops.cu", "scatter_words");
     private readonly CudaKernel _rmsNorm = runtime.Kernel("rms_norm.cu", "rms_norm_f32_bf16");
-    private CudaDeviceVariable<int>? _pairs;
 
     /// <param name="chosen">What ~i stands for among the ids: chosen[i].</param>
     public void Embed(CudaEmbedding table, DevicePtr ids, DevicePtr chosen, Tensor y) =>
@@ -43,25 +40,6 @@ internal sealed class RowOps(CudaRuntime runtime) : IDisposable
         }
     }
 
-    /// <summary>Whole blocks of all layers, one copy after the other.</summary>
-    public void CopyBlocks(CudaKvCache cache, ReadOnlySpan<BlockCopy> copies)
-    {
-        if (copies.IsEmpty)
-        {
-            return;
-        }
-        if (_pairs is null || _pairs.Length < 2 * copies.Length)
-        {
-            _pairs?.Dispose();
-            _pairs = new CudaDeviceVariable<int>(runtime.Context, 2 * Math.Max(64, copies.Length));
-        }
-        runtime.Uploads.Upload(runtime.Stream, _pairs.Pointer, MemoryMarshal.AsBytes(copies));
-        int vectors = cache.BlockBytes / 16;
-        _copyBlocks.Launch(
-            runtime.Stream, new LaunchShape(new Dim3((vectors + Threads - 1) / Threads, cache.Regions), Threads),
-            cache.Memory, cache.RegionBytes / 16, vectors, _pairs.Pointer, copies.Length);
-    }
-
     /// <summary>Sets words[place] = value for pairs of a place and a value.</summary>
     public void ScatterWords(DevicePtr words, DevicePtr pairs, int count)
     {
@@ -70,8 +48,6 @@ internal sealed class RowOps(CudaRuntime runtime) : IDisposable
             _scatterWords.Launch(runtime.Stream, new LaunchShape((count + Threads - 1) / Threads, Threads), words, pairs, count);
         }
     }
-
-    public void Dispose() => _pairs?.Dispose();
 
     private static DevicePtr Pointer(Tensor tensor) => new((ulong)tensor.Address);
 

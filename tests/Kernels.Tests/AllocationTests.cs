@@ -18,7 +18,7 @@ internal sealed class AllocationTests(string backendName) : OpTests(backendName)
     {
         using Weight table = Matrix(Vocabulary, alsoTable: true), qkv = Matrix(Shape.QkvColumns), projection = Matrix(Hidden), gateUp = Matrix(2 * Hidden);
         using Weight gain = Vector(new float[Hidden]), headGain = Vector(new float[64]);
-        using KvCache cache = Backend.CreateKvCache(new KvCacheShape(Layers, 200, 16, 2, 64, DType.BF16));
+        using KvCache cache = Backend.CreateKvCache(new KvCacheShape(Layers, 200, 16, 2, 64, DType.BF16, HostBlocks: 1));
         RopeParameters rope = new(RopeStyle.HalfSplit, new double[32]);
         HeadNorms norms = new(headGain, headGain, 1e-6f);
         Backend.Reserve(64, 2 * Hidden, 8, Vocabulary);
@@ -37,6 +37,7 @@ internal sealed class AllocationTests(string backendName) : OpTests(backendName)
                 x = Backend.Linear(Backend.PagedAttention(rows, batch, Shape, cache, layer), projection, residual: x);
                 x = Backend.Linear(Backend.GatedActivation(Backend.Linear(Backend.RmsNorm(x, gain, 1e-5f), gateUp)), projection, residual: x);
             }
+            Backend.SwapBlocks(cache, [new BlockSwap(0, 0, ToHost: true), new BlockSwap(2, 0, ToHost: false)]);
             Backend.CopyBlocks(cache, [new BlockCopy(0, 1)]);
             Tensor logits = Backend.Linear(Backend.GatherRows(x, batch), table);
             FillSampling(sampling, logits.Rows);

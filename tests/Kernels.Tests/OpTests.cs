@@ -171,7 +171,8 @@ internal abstract unsafe class OpTests(string backendName)
         return (nint)memory.Pointer.Address;
     }
 
-    private void Read(nint address, Span<byte> destination)
+    /// <summary>Copies from the backend's memory.</summary>
+    protected void Read(nint address, Span<byte> destination)
     {
         fixed (byte* to = destination)
         {
@@ -184,6 +185,18 @@ internal abstract unsafe class OpTests(string backendName)
             {
                 new ReadOnlySpan<byte>((void*)address, destination.Length).CopyTo(destination);
             }
+        }
+    }
+    /// <summary>Copies to the backend's memory.</summary>
+    protected void Write(nint address, ReadOnlySpan<byte> source)
+    {
+        if (Backend is CudaBackend cuda)
+        {
+            cuda.Runtime.Uploads.Upload(cuda.Runtime.Stream, new DevicePtr((ulong)address), source);
+        }
+        else
+        {
+            source.CopyTo(new Span<byte>((void*)address, source.Length));
         }
     }
 }

@@ -19,6 +19,7 @@ internal sealed class PagedSequences : IDisposable
     /// <param name="download">A tensor's values, row by row.</param>
     /// <param name="rowType">What attention takes; the rows are representable in it.</param>
     /// <param name="contexts">Final length of each sequence.</param>
+    /// <param name="hostBlocks">Of the cache's host part.</param>
     public PagedSequences(
         IBackend backend,
         Func<float[], int, int, Tensor> upload,
@@ -28,7 +29,8 @@ internal sealed class PagedSequences : IDisposable
         int blockSize,
         DType type,
         int[] contexts,
-        int seed)
+        int seed,
+        int hostBlocks = 0)
     {
         Random random = new(seed);
         (_backend, _upload, _download, Shape, BlockSize) = (backend, upload, download, shape, blockSize);
@@ -36,7 +38,7 @@ internal sealed class PagedSequences : IDisposable
         int blocks = contexts.Sum(context => (context + blockSize - 1) / blockSize) + 3;
         int[] free = Enumerable.Range(0, blocks).ToArray();
         new Random(~seed).Shuffle(free);
-        Cache = backend.CreateKvCache(new KvCacheShape(2, blocks, blockSize, shape.KvHeads, shape.HeadDim, type));
+        Cache = backend.CreateKvCache(new KvCacheShape(2, blocks, blockSize, shape.KvHeads, shape.HeadDim, type, hostBlocks));
         Rows = new float[contexts.Length][];
         Outputs = new float[contexts.Length][];
         _blockTables = new int[contexts.Length][];

@@ -31,7 +31,7 @@ void Cta::finish(Fiber& fiber, size_t copy)
     fiber.copies[copy] = fiber.copies.back();
     fiber.copies.pop_back();
     if (c.source_bytes > 0)
-        std::memcpy(arena_ + c.to, reinterpret_cast<const void*>(c.from - DeviceBias), c.source_bytes);
+        std::memcpy(arena_ + c.to, host_address(c.from), c.source_bytes);
     std::memset(arena_ + c.to + c.source_bytes, 0, c.bytes - c.source_bytes);
     for (uint32_t word = c.to / 4; word < (c.to + c.bytes) / 4; ++word)
         writers_[word] = fiber.thread->writer;
@@ -72,7 +72,7 @@ void Cta::land(size_t copy)
 {
     const BulkCopy c = bulk_copies_[copy];
     bulk_copies_.erase(bulk_copies_.begin() + static_cast<std::ptrdiff_t>(copy));
-    std::memcpy(arena_ + c.to, reinterpret_cast<const void*>(c.from - DeviceBias), c.bytes);
+    std::memcpy(arena_ + c.to, host_address(c.from), c.bytes);
     for (uint32_t word = c.to / 4; word < (c.to + c.bytes) / 4; ++word)
         writers_[word] = 0;
     const auto found = mbarriers_.find(c.mbarrier);
@@ -108,7 +108,7 @@ void Cta::finish_store(Fiber& fiber, size_t store)
     if (unpublished(s.from, s.bytes, who))
         report(Fault::LaunchFailed, fiber.thread, s.site, who);
     else
-        std::memcpy(reinterpret_cast<void*>(s.to - DeviceBias), arena_ + s.from, s.bytes);
+        std::memcpy(host_address(s.to), arena_ + s.from, s.bytes);
 }
 
 bool Cta::progress()

@@ -3,7 +3,6 @@
 #include "allocations.hpp"
 #include "lint.hpp"
 #include <functional>
-#include <map>
 #include <memory>
 #include <mutex>
 #include <set>
@@ -78,7 +77,6 @@ public:
     std::unique_ptr<Allocations> memory;
     std::set<Stream*> streams;
     std::set<Event*> events;
-    std::map<void*, size_t> host_blocks; // page-locked
 
     // The stream behind a handle; null when there is none such. Handles 0, 1 and 2 are the default streams.
     Stream* stream(void* handle);

@@ -2,6 +2,7 @@
 #include "driver.hpp"
 #include <chrono>
 #include <cstdlib>
+#include <unistd.h>
 
 namespace emulator {
 
@@ -35,7 +36,8 @@ Driver::Driver()
     const char* seed = std::getenv("LLAMASERVE_EMULATED_SEED");
     fixed_seed = seed != nullptr ? std::strtoull(seed, nullptr, 0) : 0;
     random = static_cast<uint64_t>(std::chrono::steady_clock::now().time_since_epoch().count());
-    memory = std::make_unique<Allocations>(device_model().memory);
+    const uint64_t host_memory = static_cast<uint64_t>(sysconf(_SC_PHYS_PAGES)) * static_cast<uint64_t>(sysconf(_SC_PAGESIZE));
+    memory = std::make_unique<Allocations>(device_model().memory, host_memory);
 }
 
 CUresult Driver::refuse(CUresult error, std::string why)

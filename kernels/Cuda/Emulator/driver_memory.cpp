@@ -1,10 +1,7 @@
 // Device and page-locked memory, copies and fills.
 #include "driver.hpp"
-#include <cstdlib>
 
 using namespace emulator;
-
-static uint8_t* host(CUdeviceptr address) { return reinterpret_cast<uint8_t*>(address - DeviceBias); }
 
 static CUresult check_range(Driver& driver, const char* what, CUdeviceptr address, size_t bytes)
 {
@@ -27,7 +24,7 @@ static CUresult allocate(CUdeviceptr* address, size_t bytes)
 
 static CUresult release(Driver& driver, CUdeviceptr address)
 {
-    if (address == 0 || driver.memory->release(address))
+    if (address == 0 || driver.memory->release(address, false))
         return CUDA_SUCCESS;
     return driver.refuse(CUDA_ERROR_INVALID_VALUE, "freed an address that no allocation begins at");
 }
@@ -86,21 +83,17 @@ CUDA_API cuMemPoolTrimTo(void* pool, size_t) { return pool == &pool_object ? CUD
 CUDA_API cuMemHostAlloc(void** address, size_t bytes, unsigned)
 {
     return call_driver([&](Driver& driver) {
-        *address = std::aligned_alloc(4096, (bytes + 4095) / 4096 * 4096);
-        if (*address == nullptr)
-            return CUDA_ERROR_OUT_OF_MEMORY;
-        std::memset(*address, PoisonByte, bytes);
-        driver.host_blocks[*address] = bytes;
-        return CUDA_SUCCESS;
+        *address = reinterpret_cast<void*>(driver.memory->lock_host(bytes));
+        return *address != nullptr ? CUDA_SUCCESS
+                                   : driver.refuse(CUDA_ERROR_OUT_OF_MEMORY, std::to_string(bytes) + " bytes do not fit into the host's memory");
     });
 }
 
 CUDA_API cuMemFreeHost(void* address)
 {
     return call_driver([&](Driver& driver) {
-        if (driver.host_blocks.erase(address) == 0)
+        if (!driver.memory->release(reinterpret_cast<uint64_t>(address), true))
             return driver.refuse(CUDA_ERROR_INVALID_VALUE, "freed host memory that cuMemHostAlloc did not give");
-        std::free(address);
         return CUDA_SUCCESS;
     });
 }
@@ -109,7 +102,7 @@ static CUresult copy_in(Driver& driver, CUdeviceptr to, const void* from, size_t
 {
     const CUresult range = check_range(driver, "copy to the device", to, bytes);
     if (range == CUDA_SUCCESS)
-        std::memcpy(host(to), from, bytes);
+        std::memcpy(host_address(to), from, bytes);
     return range;
 }
 
@@ -117,7 +110,7 @@ static CUresult copy_out(Driver& driver, void* to, CUdeviceptr from, size_t byte
 {
     const CUresult range = check_range(driver, "copy from the device", from, bytes);
     if (range == CUDA_SUCCESS)
-        std::memcpy(to, host(from), bytes);
+        std::memcpy(to, host_address(from), bytes);
     return range;
 }
 
@@ -152,7 +145,7 @@ CUDA_API cuMemcpyDtoDAsync_v2(CUdeviceptr to, CUdeviceptr from, size_t bytes, vo
             const CUresult range = check_range(driver, "copy on the device", to, bytes);
             const CUresult source = check_range(driver, "copy on the device", from, bytes);
             if (range == CUDA_SUCCESS && source == CUDA_SUCCESS)
-                std::memmove(host(to), host(from), bytes);
+                std::memmove(host_address(to), host_address(from), bytes);
             return range != CUDA_SUCCESS ? range : source;
         });
     });
@@ -164,7 +157,7 @@ CUDA_API cuMemsetD8Async(CUdeviceptr to, unsigned char value, size_t count, void
         return driver.submit(stream, [=, &driver] {
             const CUresult range = check_range(driver, "fill", to, count);
             if (range == CUDA_SUCCESS)
-                std::memset(host(to), value, count);
+                std::memset(host_address(to), value, count);
             return range;
         });
     });
@@ -179,7 +172,7 @@ CUDA_API cuMemsetD32Async(CUdeviceptr to, unsigned value, size_t count, void* st
             const CUresult range = check_range(driver, "fill", to, count * 4);
             if (range == CUDA_SUCCESS)
                 for (size_t i = 0; i < count; ++i)
-                    std::memcpy(host(to) + 4 * i, &value, 4);
+                    std::memcpy(host_address(to) + 4 * i, &value, 4);
             return range;
         });
     });

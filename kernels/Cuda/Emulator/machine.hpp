@@ -9,8 +9,9 @@ namespace emulator {
 
 // A thread's stack; its Thread lies at the lowest address, so that masking the stack pointer finds it.
 constexpr size_t StackBytes = 64 * 1024;
-// Device addresses are host addresses plus this: the host faults when it follows one.
+// Device addresses are host addresses plus this: the host faults when it follows one. Page-locked memory has its host address only.
 constexpr uint64_t DeviceBias = 1ull << 56;
+inline uint8_t* host_address(uint64_t address) { return reinterpret_cast<uint8_t*>(address & ~DeviceBias); }
 // Where the CTA's dynamic shared memory begins, as on sm_90, whose system keeps the first KB.
 constexpr uint32_t SharedBase = 1024;
 // Fills memory that no one has written: NaN in every floating-point format, -1 as an index.
@@ -71,7 +72,7 @@ struct Product {
     MultiplyGroup multiply;
 };
 
-// A stretch of device memory that was looked up before.
+// A stretch of device or page-locked memory that was looked up before.
 struct Window {
     uint64_t begin, bytes;
 };
@@ -162,7 +163,7 @@ inline uint8_t* global_address(uint64_t address, uint32_t bytes, uint32_t alignm
         thread.executor->find_allocation(address, bytes, access, site);
     if (thread.lint)
         thread.executor->record_access(false, address, bytes, site);
-    return reinterpret_cast<uint8_t*>(address - DeviceBias);
+    return host_address(address);
 }
 
 // Checked likewise. A write is noted for the check of the asynchronous proxy.

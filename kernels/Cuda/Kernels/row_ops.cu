@@ -86,23 +86,6 @@ KERNEL(gated_activation_f32, Threads, 4, (global_ptr<const float> x, int x_strid
     gated_activation<float>(x, x_stride, out, out_stride, width);
 }
 
-// cache[region][pairs[2 i + 1]] = cache[region][pairs[2 i]] for each i in order; a region is the keys or the values of a layer, a
-// block `block_vectors` pieces of 16 bytes. Grid: (pieces / Threads, regions). A thread keeps to its piece of every block, so the
-// copies follow one another without a barrier.
-KERNEL(copy_blocks, Threads, 4,
-       (global_ptr<uint4> cache, int64_t region_vectors, int block_vectors, global_ptr<const int32_t> pairs, int pair_count))
-{
-    dependency_wait();
-    const int piece = block_x() * Threads + thread_index();
-    if (piece >= block_vectors)
-        return;
-    const global_ptr<uint4> region = cache + block_y() * region_vectors + piece;
-    NO_UNROLL for (int i = 0; i < pair_count; ++i) {
-        const int64_t source = load(pairs + 2 * i), destination = load(pairs + 2 * i + 1);
-        store(region + destination * block_vectors, load(region + source * block_vectors));
-    }
-}
-
 // words[pairs[2 i]] = pairs[2 i + 1]: the few words of a step's lists that change. Grid: (count / Threads).
 KERNEL(scatter_words, Threads, 4, (global_ptr<int32_t> words, global_ptr<const int32_t> pairs, int count))
 {

@@ -34,18 +34,19 @@ internal sealed class UploadRing : IDisposable
         while (!source.IsEmpty)
         {
             (CudaPageLockedHostMemory memory, CudaEvent fetched) = _chunks[_current];
-            int bytes = Math.Min(source.Length, memory.ByteLength - _used);
+            Span<byte> chunk = memory.Span;
+            int bytes = Math.Min(source.Length, chunk.Length - _used);
             if (_used == 0)
             {
                 fetched.Synchronize();
             }
-            source[..bytes].CopyTo(memory.Span[_used..]);
+            source[..bytes].CopyTo(chunk[_used..]);
             stream.CopyToDevice(destination, (byte*)memory.Handle + _used, bytes);
             fetched.Record(stream);
             destination += bytes;
             source = source[bytes..];
-            _used = Math.Min(memory.ByteLength, (_used + bytes + Alignment - 1) / Alignment * Alignment);
-            if (_used == memory.ByteLength)
+            _used = Math.Min(chunk.Length, (_used + bytes + Alignment - 1) / Alignment * Alignment);
+            if (_used == chunk.Length)
             {
                 (_current, _used) = ((_current + 1) % _chunks.Length, 0);
             }

@@ -107,6 +107,15 @@ internal sealed class CudaBackendTests
     }
 
     [Test]
+    public void Host_memory_that_the_driver_does_not_get_is_named()
+    {
+        KvCacheShape shape = new(4, 1, 16, 8, 256, DType.BF16, HostBlocks: int.MaxValue);
+        Assert.That(
+            () => new CudaKvCache(_backend.Runtime, shape),
+            Throws.ArgumentException.With.Message.Contains("cuMemHostAlloc failed: CUDA_ERROR_OUT_OF_MEMORY").And.Message.EndsWith("lower --kv-host-gb"));
+    }
+
+    [Test]
     public void Wrong_arguments_are_named()
     {
         Assert.Multiple(() =>

@@ -1,3 +1,4 @@
+using System.Runtime.InteropServices;
 using LlamaServe.Kernels.Cuda.Driver;
 
 namespace LlamaServe.Kernels.Tests.Cuda;
@@ -70,6 +71,22 @@ public sealed unsafe class DriverTests(string kind)
         uint[] back = new uint[Count];
         first.CopyToHost(back);
         Assert.That(back, Is.All.EqualTo(0x07070707u));
+    }
+
+    [Test]
+    public void Kernels_read_and_write_page_locked_memory_where_the_host_does()
+    {
+        const int Count = 100;
+        using CudaStream stream = new(_context);
+        using CudaPageLockedHostMemory host = new(_context, Count * sizeof(uint));
+        Span<uint> words = MemoryMarshal.Cast<byte, uint>(host.Span);
+        for (int i = 0; i < Count; i++)
+        {
+            words[i] = (uint)i;
+        }
+        _device.Kernels.GetKernel("reverse").Launch(stream, new LaunchShape(1, 256, Count * sizeof(uint)), host.Pointer, Count);
+        stream.Synchronize();
+        Assert.That(words.ToArray(), Is.EqualTo(Enumerable.Range(0, Count).Select(i => (uint)(Count - 1 - i))));
     }
 
     [Test]

@@ -37,6 +37,8 @@ internal sealed unsafe class EmulatedUnit : IDisposable
     public CudaDeviceVariable<T> Allocate<T>(int length)
         where T : unmanaged => new(_context, length);
 
+    public CudaPageLockedHostMemory AllocateHost(int byteLength) => new(_context, byteLength);
+
     public CudaDeviceVariable<T> Upload<T>(ReadOnlySpan<T> values)
         where T : unmanaged
     {

@@ -26,6 +26,33 @@ public sealed class EmulatorFaultTests
         Expect("write_at", 32, result, explanation, memory.Pointer, index);
     }
 
+    [TestCase(68, CUResult.Success, "")]
+    [TestCase(69, CUResult.IllegalAddress, "byte 400 of page-locked allocation")]
+    [TestCase(-1, CUResult.IllegalAddress, "global write of 4 bytes")]
+    public void A_write_to_the_host_has_to_lie_in_page_locked_memory(int index, object result, string explanation)
+    {
+        using CudaPageLockedHostMemory memory = _unit.AllocateHost(400);
+        Expect("write_at", 32, result, explanation, memory.Pointer, index);
+        if (explanation.Length == 0)
+        {
+            Assert.That(memory.Span[396..].ToArray(), Is.EqualTo(new byte[] { 1, 0, 0, 0 }), "the last word");
+        }
+    }
+
+    [Test]
+    public unsafe void Other_memory_of_the_host_is_out_of_reach()
+    {
+        uint[] memory = new uint[32];
+        fixed (uint* address = memory)
+        {
+            Expect("write_at", 32, CUResult.IllegalAddress, "global write of 4 bytes", new DevicePtr((ulong)address), 0);
+        }
+        CudaPageLockedHostMemory freed = _unit.AllocateHost(400);
+        DevicePtr before = freed.Pointer;
+        freed.Dispose();
+        Expect("write_at", 32, CUResult.IllegalAddress, "global write of 4 bytes", before, 0);
+    }
+
     [Test]
     public void A_null_pointer_is_followed_nowhere() => Expect("write_at", 32, CUResult.IllegalAddress, "at 0x", new DevicePtr(0), 0);
 

@@ -112,6 +112,24 @@ internal sealed class StepGraphTests
     }
 
     [Test]
+    public void A_graph_reads_blocks_that_were_swapped_out_and_in()
+    {
+        using TinyCudaDecoder replayed = Create(), eager = Create();
+        Prefill(replayed, eager);
+        for (int step = 0; step < 4; step++)
+        {
+            Clear(replayed, eager);
+            Append(3, [step], replayed, eager);
+            int[] blocks = _tables[3][..3];
+            replayed.Backend.SwapBlocks(replayed.Cache, [.. blocks.Select((block, i) => new BlockSwap(block, i + step, ToHost: true))]);
+            replayed.Backend.CopyBlocks(replayed.Cache, [.. blocks.Select(block => new BlockCopy(TinyCudaDecoder.Blocks - 1, block))]);
+            replayed.Backend.SwapBlocks(replayed.Cache, [.. blocks.Select((block, i) => new BlockSwap(block, i + step, ToHost: false))]);
+            AssertSameBits(replayed.Run(), eager.Eager(), $"step {step}");
+        }
+        Assert.That(replayed.Backend.Graphs.Replays, Is.EqualTo(3));
+    }
+
+    [Test]
     public void Buckets_are_few_and_never_reach_into_the_next_tile()
     {
         int[] buckets = [.. Enumerable.Range(1, DecodeBuckets.Largest).Select(DecodeBuckets.Of)];

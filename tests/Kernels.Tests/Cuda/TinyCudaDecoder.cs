@@ -6,9 +6,9 @@ namespace LlamaServe.Kernels.Tests.Cuda;
 /// <summary>Two layers of a decoder with random weights on an emulated device, its cache full of zeros.</summary>
 internal sealed unsafe class TinyCudaDecoder : IDisposable
 {
-    public const int Vocabulary = 40, BlockSize = 16, MaxSequences = 12, MaxTokens = 320;
+    public const int Vocabulary = 40, BlockSize = 16, MaxSequences = 12, MaxTokens = 320, Blocks = 700, HostBlocks = 8;
 
-    private const int Hidden = 64, Layers = 2, Blocks = 700;
+    private const int Hidden = 64, Layers = 2;
     private static readonly AttentionShape Shape = new(2, 1, 64, 0.125f, 0);
 
     private readonly Weight _table, _qkv, _projection, _gateUp, _down, _gain;
@@ -26,7 +26,7 @@ internal sealed unsafe class TinyCudaDecoder : IDisposable
         _gateUp = Load(random, 128, Hidden, data => Backend.LoadLinear([data]));
         _down = Load(random, Hidden, 64, data => Backend.LoadLinear([data]));
         _gain = Load(random, 1, Hidden, data => Backend.LoadVector([data]));
-        Cache = (CudaKvCache)Backend.CreateKvCache(new KvCacheShape(Layers, Blocks, BlockSize, Shape.KvHeads, Shape.HeadDim, DType.BF16));
+        Cache = (CudaKvCache)Backend.CreateKvCache(new KvCacheShape(Layers, Blocks, BlockSize, Shape.KvHeads, Shape.HeadDim, DType.BF16, HostBlocks));
         Backend.Runtime.Stream.Fill(Cache.Memory, (byte)0, Cache.Shape.ByteLength);
         Backend.Reserve(MaxTokens, Shape.QkvColumns, MaxSequences, Vocabulary);
         _forward = () =>
