@@ -81,18 +81,6 @@ internal static class ResultFile
         File.WriteAllText(path, fields.ToJsonString(Options) + "\n");
     }
 
-    /// <summary>The same in <paramref name="path"/>, where one is given.</summary>
-    /// <returns>The file's path.</returns>
-    public static string SaveAs(string? path, string name, MachineLimits? limits, object measurements)
-    {
-        if (path is null)
-        {
-            return Save(name, limits, measurements);
-        }
-        WriteTo(path, measurements, limits);
-        return path;
-    }
-
     /// <summary>The same in a file of any name.</summary>
     public static void WriteTo(string path, object measurements, MachineLimits? limits = null) => File.WriteAllText(
         path,

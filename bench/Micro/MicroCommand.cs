@@ -45,6 +45,7 @@ internal static class MicroCommand
         Command command = new("micro", "Measure time and allocations of scheduler, KV cache, tokenizer and sampler, and the host work of a step.") { parts, quick, json };
         command.SetAction(async (parsed, _) =>
         {
+            string path = ResultFile.Reserve(parsed.GetValue(json), Suite);
             string[] wanted = parsed.GetRequiredValue(parts);
             IConfig config = Config(parsed.GetValue(quick) ? Job.ShortRun.WithWarmupCount(QuickWarmUps) : Job.Default);
             MicroRow[] rows = [.. Parts.Where(part => wanted.Contains(part.Part))
@@ -54,7 +55,8 @@ internal static class MicroCommand
             {
                 Console.WriteLine(await HostStep.MeasureAsync());
             }
-            Console.WriteLine(ResultFile.SaveAs(parsed.GetValue(json), Suite, limits: null, new { Suite, Rows = rows }));
+            ResultFile.WriteTo(path, new { Suite, Rows = rows });
+            Console.WriteLine(path);
         });
         return command;
     }

@@ -19,13 +19,14 @@ internal static class LatencyCommand
         model.AddTo(command);
         command.SetAction(async (parsed, cancellationToken) =>
         {
+            string? path = parsed.GetValue(json) is { } file ? ResultFile.Reserve(file, "latency") : null;
             LatencyRun run = new(parsed.GetValue(batch), parsed.GetValue(input), parsed.GetValue(output), parsed.GetValue(warmUps), parsed.GetValue(batches));
             double[] seconds = await run.MeasureAsync(model.Bind(parsed), cancellationToken);
             Distribution all = new(seconds);
             Console.WriteLine(string.Create(
                 CultureInfo.InvariantCulture,
                 $"{run.Batch} requests of {run.Input} + {run.Output} tokens: mean {all.Mean:F4} s, p50 {all.Median:F4}, p90 {all.Percentile(90):F4}, p99 {all.Percentile(99):F4}"));
-            if (parsed.GetValue(json) is { } path)
+            if (path is not null)
             {
                 ResultFile.WriteFields(path, LatencyRun.Fields(seconds));
             }

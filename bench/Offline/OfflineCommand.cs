@@ -28,6 +28,7 @@ internal static class OfflineCommand
         model.AddTo(command);
         command.SetAction(async (parsed, cancellationToken) =>
         {
+            string? path = parsed.GetValue(Json) is { } file ? ResultFile.Reserve(file, "offline") : null;
             OfflineOptions options = new(
                 parsed.GetValue(Requests), LengthDistribution.Parse(parsed.GetRequiredValue(Input)), LengthDistribution.Parse(parsed.GetRequiredValue(Output)),
                 parsed.GetValue(SharedPrefix), parsed.GetValue(ShareGpt), parsed.GetValue(WarmUp), parsed.GetValue(Seed));
@@ -35,7 +36,7 @@ internal static class OfflineCommand
             Console.WriteLine(string.Create(
                 CultureInfo.InvariantCulture,
                 $"{result.Completed} requests in {result.Seconds:F2} s: {result.RequestsPerSecond:F2} requests/s, {result.TokensPerSecond:F1} tokens/s, {result.OutputTokensPerSecond:F1} of them output"));
-            if (parsed.GetValue(Json) is { } path)
+            if (path is not null)
             {
                 ResultFile.WriteFields(path, Fields(result));
             }

@@ -34,11 +34,13 @@ internal static class KernelsCommand
                 throw new ArgumentException("--rows, --rounds and --threads are at least 1");
             }
 
+            string path = ResultFile.Reserve(parsed.GetValue(json), Suite);
             TurnClock clock = new(parsed.GetValue(rounds), parsed.GetValue(quick) ? QuickTurn : Turn);
             KernelsRun run = new(new LlamaShape(), parsed.GetValue(threads), clock, Console.Out) { Formats = parsed.GetRequiredValue(formats), Rows = rowCounts };
             (MachineLimits limits, IReadOnlyList<OperationRow> measured) = run.Measure(parsed.GetRequiredValue(groups));
             Console.WriteLine($"Best of the limits before and after: {limits}. The file's floors are by these.");
-            Console.WriteLine(ResultFile.SaveAs(parsed.GetValue(json), Suite, limits, new { Suite, Rows = measured }));
+            ResultFile.WriteTo(path, new { Suite, Rows = measured }, limits);
+            Console.WriteLine(path);
         });
         return command;
     }

@@ -17,6 +17,7 @@ internal sealed class PeerRun(LlamaShape shape, DirectoryInfo folder, int rounds
 {
     public async Task CompareAsync(IReadOnlyList<WeightFormat> formats, IReadOnlyList<PeerKind> peers, CancellationToken cancellationToken)
     {
+        string path = ResultFile.Reserve(json, "peers");
         IReadOnlyList<PublishedFigure> published = PublishedFigure.Load(PublishedFigure.DefaultPath);
         if (peers.Contains(PeerKind.LlamaCpp))
         {
@@ -36,7 +37,8 @@ internal sealed class PeerRun(LlamaShape shape, DirectoryInfo folder, int rounds
         PeerTable.Print(output, shape, limits, comparisons);
         output.WriteLine();
         EngineTable.Print(output, shape, comparisons, published);
-        output.WriteLine(ResultFile.SaveAs(json, "peers", limits, new { Comparisons = comparisons, Published = published }));
+        ResultFile.WriteTo(path, new { Comparisons = comparisons, Published = published }, limits);
+        output.WriteLine(path);
     }
 
     private async Task<IReadOnlyList<PeerComparison>> CompareAsync(WeightFormat format, IReadOnlyList<PeerKind> kinds, CancellationToken cancellationToken)
