@@ -9,10 +9,11 @@ namespace LlamaServe.Bench.Cost;
 /// <param name="InputCachedShare">The part of <paramref name="Input"/>'s tokens that was found computed; null where the server does not say.</param>
 /// <param name="CachedShare">The same of the prompts that were sent again.</param>
 /// <param name="Interactivity">Output tokens a second that one reader saw meanwhile (1 / the median time per token).</param>
+/// <param name="WrongLengths">Answers of all runs that have another length than was asked for.</param>
 /// <param name="Energy">What each counter that can be read counted.</param>
 internal sealed record CostRun(
     TokenCost Input, TokenCost? CachedInput, TokenCost Output, double? InputCachedShare, double? CachedShare, double Interactivity,
-    IReadOnlyList<TokenEnergy> Energy)
+    int WrongLengths, IReadOnlyList<TokenEnergy> Energy)
 {
     /// <summary>Less than this of prompts sent again makes their price that of something else.</summary>
     public const double LeastCached = 0.9;
@@ -48,6 +49,7 @@ internal sealed record CostRun(
             isCached ? new TokenCost(cached.Result.InputTokens / cached.Result.Seconds, dollarsPerHour) : null,
             new TokenCost(output.Result.OutputTokensPerSecond, dollarsPerHour),
             input.Result.CachedShare, cached.Result.CachedShare, perToken > 0 ? 1 / perToken : 0,
+            input.Result.WrongLengths + cached.Result.WrongLengths + output.Result.WrongLengths,
             [.. counters.Select((counter, i) => new TokenEnergy(
                 counter.Name, input.Joules[i] / input.Result.InputTokens, isCached ? cached.Joules[i] / cached.Result.InputTokens : null,
                 output.Joules[i] / output.Result.OutputTokens))]);

@@ -17,7 +17,7 @@ internal static class CostTable
         Row("input", run.Input);
         Row("cached input", run.CachedInput);
         Row("output", run.Output);
-        WriteCached(run, output);
+        WriteDoubts(run, output);
         foreach (TokenEnergy energy in run.Energy)
         {
             Line($"{energy.Counter}, joules a token: input {energy.Input:F4}, cached input {energy.CachedInput:F4}, output {energy.Output:F3}");
@@ -41,7 +41,7 @@ internal static class CostTable
         void Line(FormattableString text) => output.WriteLine(text.ToString(CultureInfo.InvariantCulture));
     }
 
-    private static void WriteCached(CostRun run, TextWriter output)
+    private static void WriteDoubts(CostRun run, TextWriter output)
     {
         string? doubt = run.CachedShare switch
         {
@@ -52,6 +52,11 @@ internal static class CostTable
         if (doubt is not null)
         {
             output.WriteLine(doubt);
+        }
+
+        if (run.WrongLengths > 0)
+        {
+            output.WriteLine($"{run.WrongLengths} answers have another length than was asked for: these are prices of another workload");
         }
 
         if (run.InputCachedShare > MostCached)

@@ -27,8 +27,15 @@ internal sealed record SweepPoint(
     /// <summary>Output tokens for a cent; null without a price.</summary>
     public double? TokensPerCent { get; init; }
 
+    /// <summary>Answers that have another length than was asked for: the point is of another workload then.</summary>
+    public int WrongLengths { get; init; }
+
     /// <summary>Whether there are requests enough for 99th percentiles.</summary>
     public bool IsEnoughForP99 => Completed >= FewestForP99;
+
+    /// <summary>What makes the numbers mean something else, for people.</summary>
+    private string Doubts =>
+        (IsEnoughForP99 ? "" : $"  {Completed} requests: few for a p99") + (WrongLengths == 0 ? "" : $"  {WrongLengths} answers of another length");
 
     /// <summary>What was asked of the server, for people.</summary>
     private string Load => Concurrency is { } requests ? $"{requests} at once" : string.Create(CultureInfo.InvariantCulture, $"{Rate:G4}/s");
@@ -42,7 +49,10 @@ internal sealed record SweepPoint(
         SweepPoint point = new(
             hasRate ? null : load.MaxConcurrency, hasRate ? load.Rate : null, result.RequestsPerSecond, perToken > 0 ? 1 / perToken : 0,
             result.OutputTokensPerSecond / devices, result.TimeToFirstToken.Median, result.TimeToFirstToken.Percentile(99), perToken,
-            result.TimePerToken.Percentile(99), result.Completed, result.Failed, result.CachedShare);
+            result.TimePerToken.Percentile(99), result.Completed, result.Failed, result.CachedShare)
+        {
+            WrongLengths = result.WrongLengths,
+        };
         return point.Priced(dollarsPerHour);
     }
 
@@ -56,7 +66,7 @@ internal sealed record SweepPoint(
 
     public string Row() => string.Create(
         CultureInfo.InvariantCulture,
-        $"{Load,11}{RequestsPerSecond,12:F2}{TokensPerSecondPerUser,12:F1}{TokensPerSecondPerDevice,14:F1}{1000 * MedianTimeToFirstToken,13:F1}{1000 * P99TimeToFirstToken,13:F1}{1000 * P99TimePerToken,13:F2}{100 * CachedShare,10:F1}{DollarsPerMillion,13:F4}{TokensPerCent,14:F0}{Failed,8}{(IsEnoughForP99 ? "" : $"  {Completed} requests: few for a p99")}");
+        $"{Load,11}{RequestsPerSecond,12:F2}{TokensPerSecondPerUser,12:F1}{TokensPerSecondPerDevice,14:F1}{1000 * MedianTimeToFirstToken,13:F1}{1000 * P99TimeToFirstToken,13:F1}{1000 * P99TimePerToken,13:F2}{100 * CachedShare,10:F1}{DollarsPerMillion,13:F4}{TokensPerCent,14:F0}{Failed,8}{Doubts}");
 
     private SweepPoint Priced(double? dollarsPerHour)
     {

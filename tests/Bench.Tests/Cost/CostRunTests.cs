@@ -45,6 +45,16 @@ internal sealed class CostRunTests
     }
 
     [Test]
+    public async Task Answers_of_another_length_are_told()
+    {
+        await using SlowServer exact = await SlowServer.StartAsync(), longer = await SlowServer.StartAsync(length: 4);
+
+        Assert.That(Table(await MeasureAsync(ServeRunTests.Options with { Address = exact.Endpoint })), Does.Not.Contain("another length"));
+        // Prompts ask for one token, answers for four.
+        Assert.That(Table(await MeasureAsync(ServeRunTests.Options with { Address = longer.Endpoint })), Does.Contain("12 answers have another length"));
+    }
+
+    [Test]
     public async Task Joules_are_counted_for_each_kind_without_the_warm_up()
     {
         await using SlowServer server = await SlowServer.StartAsync();

@@ -63,6 +63,18 @@ internal sealed class SweepTests
     }
 
     [Test]
+    public async Task Answers_of_another_length_mark_their_point()
+    {
+        await using SlowServer server = await SlowServer.StartAsync(length: 3);
+        StringWriter output = new();
+        Sweep sweep = new(ServeRunTests.Options with { Address = server.Endpoint }, devices: 1, dollarsPerHour: null, output);
+        await sweep.RunAtConcurrencyAsync(requests: 1, rounds: 2, CancellationToken.None);
+
+        Assert.That(sweep.Points.Single().WrongLengths, Is.EqualTo(2));
+        Assert.That(output.ToString(), Does.Contain("2 answers of another length"));
+    }
+
+    [Test]
     public async Task A_speed_that_was_not_measured_has_no_price()
     {
         await using SlowServer server = await SlowServer.StartAsync();
