@@ -55,6 +55,21 @@ internal sealed class GpuClock(CudaContext context, CudaStream stream, bool isQu
         return seconds[seconds.Length / 2];
     }
 
+    /// <summary>Median seconds of work that uploads, and so cannot be captured; so much of it that its launches do not count.</summary>
+    public double QueuedSeconds(Action queue)
+    {
+        // What is made on first use.
+        queue();
+        stream.Synchronize();
+        double[] seconds = new double[isQuick ? 1 : Replays];
+        for (int i = 0; i < seconds.Length; i++)
+        {
+            seconds[i] = Time(queue);
+        }
+        Array.Sort(seconds);
+        return seconds[seconds.Length / 2];
+    }
+
     public void Dispose()
     {
         _begin.Dispose();

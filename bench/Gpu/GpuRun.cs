@@ -69,6 +69,7 @@ internal sealed class GpuRun(GpuOptions options)
         using GpuClock clock = new(backend.Runtime, options.Tiny);
         (GpuModel small, GpuModel large) = options.Tiny ? (GpuModel.Tiny8B, GpuModel.Tiny70B) : (GpuModel.Llama8B, GpuModel.Llama70B);
         MeasureSmallKernels(new SmallRows(backend, clock, _limits, _rows), large);
+        new SwapRows(backend, clock, _rows).Add(large, DType.BF16, blocks: options.Tiny ? 2 : 64);
         ProductRows products = new(backend, clock, _limits, _rows, _peers);
         int[] few = options.Tiny ? [1, 9] : [1, 4, 8, 16], many = options.Tiny ? [33] : [2048, 8192], one = [few[^1]];
         products.Add(large, WeightFormat.Int4, 128, few, null, new Goal(GoalOf.Floor, 0.85));

@@ -32,6 +32,7 @@ public sealed class GpuRunTests
         string[] kernels = [.. measurements.GetProperty("rows").EnumerateArray().Select(Check).Distinct()];
         Assert.That(kernels, Has.Some.StartsWith("W4A16").And.Some.StartsWith("W8A8 (INT8)").And.Some.StartsWith("W8A8 (FP8)").And.Some.StartsWith("BF16"));
         Assert.That(kernels, Is.SupersetOf(new[] { "RmsNorm", "gated activation", "rope, store BF16 KV", "rope, store Fp8 KV", "sample, greedy", "sample, top-k 50, top-p 0.95" }));
+        Assert.That(kernels, Is.SupersetOf(new[] { "swap blocks to the host", "swap blocks from the host" }));
         Assert.That(kernels, Has.Some.Contains("attention, decode, Fp8"));
         Assert.That(kernels, Has.Some.Contains("attention, decode").And.Some.Contains("attention, prefill"));
         Assert.That(kernels, Is.SupersetOf(new[] { "one sequence, decode", "throughput", "median step", "host work of a step" }));
