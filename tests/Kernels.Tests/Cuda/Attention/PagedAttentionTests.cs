@@ -129,6 +129,19 @@ public sealed class PagedAttentionTests(string kind, DType cacheType)
     }
 
     [Test]
+    public void Sequences_without_queries_or_context_change_nothing([Values(Whole, 2, Split)] int multiprocessors)
+    {
+        DeviceSequences sequences = Create(Shape(4, 2, 64), 16, multiprocessors, 290, 50, 20);
+        ushort[][] expected = sequences.Attend((0, 289, 1), (1, 20, 30), (2, 19, 1));
+        AttentionPlanCounts counts = sequences.LastCounts;
+        ushort[][] actual = sequences.Attend((1, 0, 0), (0, 289, 1), (2, 0, 0), (1, 33, 0), (1, 20, 30), (2, 19, 1), (0, 290, 0));
+        Assert.That(sequences.LastCounts, Is.EqualTo(counts), "nothing to do for them");
+        AssertSameBits(actual[1], expected[0], "behind an empty one");
+        AssertSameBits(actual[4], expected[1], "behind two");
+        AssertSameBits(actual[5], expected[2], "before one");
+    }
+
+    [Test]
     public void Runs_without_room_for_partial_results_have_the_same_bits([Values(64, 256)] int headDim)
     {
         AttentionShape shape = Shape(4, 1, headDim);
