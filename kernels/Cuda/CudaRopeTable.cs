@@ -25,14 +25,14 @@ internal sealed class CudaRopeTable(CudaRuntime runtime, RopeParameters paramete
         {
             return;
         }
-        _positions = Math.Max(_positions, FirstPositions);
-        while (position >= _positions)
+        int positions = Math.Max(_positions, FirstPositions);
+        while (position >= positions)
         {
-            _positions = checked(2 * _positions);
+            positions = checked(2 * positions);
         }
         double[] frequencies = Parameters.InverseFrequencies;
-        float[] table = new float[checked(_positions * frequencies.Length * 2)];
-        for (int p = 0; p < _positions; p++)
+        float[] table = new float[checked(positions * frequencies.Length * 2)];
+        for (int p = 0; p < positions; p++)
         {
             for (int i = 0; i < frequencies.Length; i++)
             {
@@ -45,9 +45,11 @@ internal sealed class CudaRopeTable(CudaRuntime runtime, RopeParameters paramete
         // Queued work may still read the old table.
         runtime.Stream.Synchronize();
         _memory?.Dispose();
+        (_memory, _positions) = (null, 0);
+        runtime.AddressesMoved();
         _memory = new CudaDeviceVariable<float>(runtime.Context, table.Length);
         _memory.CopyToDevice(table);
-        runtime.AddressesMoved();
+        _positions = positions;
     }
 
     public void Dispose() => _memory?.Dispose();

@@ -91,6 +91,7 @@ internal sealed class StepInputs(CudaRuntime runtime, RowOps rows, Sample sample
     private void Allocate(Capacity capacity)
     {
         _memory?.Dispose();
+        _memory = null;
         _capacity = capacity;
         _staging = new int[capacity.TablesAt];
         _tables = new BlockTableChanges(capacity.Sequences, capacity.BlocksPerSequence);

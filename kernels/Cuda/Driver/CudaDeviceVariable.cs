@@ -6,8 +6,6 @@ namespace LlamaServe.Kernels.Cuda.Driver;
 internal sealed unsafe class CudaDeviceVariable<T> : CudaObject
     where T : unmanaged
 {
-    private readonly CudaStream? _stream;
-
     public CudaDeviceVariable(CudaContext context, long length)
         : base(context)
     {
@@ -15,19 +13,6 @@ internal sealed unsafe class CudaDeviceVariable<T> : CudaObject
         DevicePtr address;
         Api.Check(Api.MemAlloc(&address, checked((nuint)ByteLength)));
         Own((nint)address.Address);
-    }
-
-    /// <summary>Memory from the device's pool, in the stream's order: there for later work in it, and freed behind that work.</summary>
-    public CudaDeviceVariable(CudaStream stream, long length)
-        : base(stream.Context)
-    {
-        Length = length;
-        _stream = stream;
-        DevicePtr address;
-        Api.Check(Api.MemAllocAsync(&address, checked((nuint)ByteLength), stream.Handle));
-        Own((nint)address.Address);
-        bool added = false;
-        stream.DangerousAddRef(ref added);
     }
 
     public long Length { get; }
@@ -58,15 +43,5 @@ internal sealed unsafe class CudaDeviceVariable<T> : CudaObject
         }
     }
 
-    protected override CUResult Destroy()
-    {
-        DevicePtr address = new((ulong)handle);
-        if (_stream is null)
-        {
-            return Api.MemFree(address);
-        }
-        CUResult result = Api.MemFreeAsync(address, _stream.DangerousGetHandle());
-        _stream.DangerousRelease();
-        return result;
-    }
+    protected override CUResult Destroy() => Api.MemFree(new DevicePtr((ulong)handle));
 }

@@ -36,10 +36,6 @@ internal sealed unsafe class DriverApi(nint library)
         (delegate* unmanaged<DevicePtr*, nuint, CUResult>)Export(library, "cuMemAlloc_v2");
     public readonly delegate* unmanaged<DevicePtr, CUResult> MemFree =
         (delegate* unmanaged<DevicePtr, CUResult>)Export(library, "cuMemFree_v2");
-    public readonly delegate* unmanaged<DevicePtr*, nuint, nint, CUResult> MemAllocAsync =
-        (delegate* unmanaged<DevicePtr*, nuint, nint, CUResult>)Export(library, "cuMemAllocAsync");
-    public readonly delegate* unmanaged<DevicePtr, nint, CUResult> MemFreeAsync =
-        (delegate* unmanaged<DevicePtr, nint, CUResult>)Export(library, "cuMemFreeAsync");
     public readonly delegate* unmanaged<void**, nuint, uint, CUResult> MemHostAlloc =
         (delegate* unmanaged<void**, nuint, uint, CUResult>)Export(library, "cuMemHostAlloc");
     public readonly delegate* unmanaged<void*, CUResult> MemFreeHost =

@@ -73,7 +73,6 @@ static int attribute(int id)
         case 97: return device.shared_per_cta;
         case 106: return device.sm == 89 ? 24 : 32;
         case 111: return 1 << 10;
-        case 115: return 1;                  // memory pools
         default: return 0;
     }
 }

@@ -50,36 +50,6 @@ CUDA_API cuMemFree_v2(CUdeviceptr address)
     });
 }
 
-CUDA_API cuMemAllocAsync(CUdeviceptr* address, size_t bytes, void* stream)
-{
-    return call_driver([&](Driver& driver) {
-        const Stream* s = driver.stream(stream);
-        return s == nullptr ? CUDA_ERROR_INVALID_HANDLE
-             : s->capture   ? driver.refuse(CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED, "allocations in a graph are not emulated")
-                            : allocate(address, bytes);
-    });
-}
-
-CUDA_API cuMemFreeAsync(CUdeviceptr address, void* stream)
-{
-    return call_driver([&](Driver& driver) { return driver.submit(stream, [&driver, address] { return release(driver, address); }); });
-}
-
-static int pool_object;
-
-CUDA_API cuDeviceGetDefaultMemPool(void** pool, CUdevice device)
-{
-    *pool = &pool_object;
-    return device == 0 ? CUDA_SUCCESS : CUDA_ERROR_INVALID_DEVICE;
-}
-
-CUDA_API cuMemPoolSetAttribute(void* pool, int, void* value)
-{
-    return pool == &pool_object && value != nullptr ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
-}
-
-CUDA_API cuMemPoolTrimTo(void* pool, size_t) { return pool == &pool_object ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE; }
-
 CUDA_API cuMemHostAlloc(void** address, size_t bytes, unsigned)
 {
     return call_driver([&](Driver& driver) {

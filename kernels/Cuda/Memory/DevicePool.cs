@@ -4,7 +4,8 @@ namespace LlamaServe.Kernels.Cuda.Memory;
 
 /// <summary>
 /// The backend's device memory: one allocation at the start, handed out piece by piece and given back as a whole. Weights, the
-/// KV blocks and workspaces live as long as the model, so nothing more is needed, and nothing can run out in the middle of a step.
+/// KV blocks and workspaces live as long as the model, so no piece comes back before the others, and what does not fit is known
+/// before the first request.
 /// </summary>
 internal sealed class DevicePool : IDisposable
 {

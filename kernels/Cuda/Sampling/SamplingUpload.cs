@@ -124,7 +124,9 @@ internal sealed unsafe class SamplingUpload(CudaStream stream) : IDisposable
     {
         if (_host is null || _device is null || _host.ByteLength < bytes)
         {
+            // Where there is no room for the new, the next step finds neither.
             Dispose();
+            (_host, _device) = (null, null);
             int byteLength = Math.Max(SmallestByteLength, checked((int)System.Numerics.BitOperations.RoundUpToPowerOf2((uint)bytes)));
             _host = new CudaPageLockedHostMemory(stream.Context, byteLength);
             _device = new CudaDeviceVariable<byte>(stream.Context, byteLength);

@@ -93,8 +93,10 @@ internal sealed unsafe class VerifyDraft(CudaRuntime runtime) : IDisposable
         {
             runtime.Stream.Synchronize();
             Dispose();
-            _host = new CudaPageLockedHostMemory(runtime.Context, Math.Max(64 * 1024, bytes));
-            _device = new CudaDeviceVariable<byte>(runtime.Context, _host.ByteLength);
+            (_host, _device) = (null, null);
+            int byteLength = Math.Max(64 * 1024, bytes);
+            _device = new CudaDeviceVariable<byte>(runtime.Context, byteLength);
+            _host = new CudaPageLockedHostMemory(runtime.Context, byteLength);
         }
     }
 

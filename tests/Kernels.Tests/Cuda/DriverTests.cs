@@ -90,20 +90,6 @@ public sealed unsafe class DriverTests(string kind)
     }
 
     [Test]
-    public void Memory_in_stream_order_is_there_for_the_work_behind_it()
-    {
-        using CudaStream stream = new(_context);
-        uint value = 0;
-        using (CudaDeviceVariable<uint> memory = new(stream, 1))
-        {
-            stream.Fill(memory.Pointer, 42u, 1);
-            stream.CopyToHost(&value, memory.Pointer, sizeof(uint));
-        }
-        stream.Synchronize();
-        Assert.That(value, Is.EqualTo(42));
-    }
-
-    [Test]
     public void Events_mark_and_time_work()
     {
         using CudaStream stream = new(_context), other = new(_context);
