@@ -49,6 +49,11 @@ public sealed class LostDeviceTests : ILogger<LlamaEngine>
             Assert.That(await call.ResponseStream.MoveNext().WaitAsync(Patience));
         }
 
+        // The emulated driver frees nothing while a graph is captured, which is once the streams have run together for two steps.
+        Assert.That(() => server.Engine.GetStatistics().RunningSequences, Is.EqualTo(calls.Length).After(60_000, 5));
+        long replays = device.Graphs.Replays;
+        Assert.That(() => device.Graphs.Replays, Is.GreaterThan(replays + 8).After(60_000, 5));
+
         // Weights and cache are gone from under the kernels.
         device.Runtime.Memory.Dispose();
         StreamResult[] results = await Task.WhenAll(calls.Select(call => StreamResult.Read(call))).WaitAsync(Patience);
