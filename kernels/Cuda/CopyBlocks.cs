@@ -24,6 +24,7 @@ internal sealed class CopyBlocks(CudaRuntime runtime) : IDisposable
         if (_pairs is null || _pairs.Length < copies.Length)
         {
             _pairs?.Dispose();
+            _pairs = null;
             _pairs = new CudaDeviceVariable<BlockCopy>(runtime.Context, Capacity(copies.Length));
         }
         runtime.Uploads.Upload(runtime.Stream, _pairs.Pointer, MemoryMarshal.AsBytes(copies));
