@@ -7,7 +7,9 @@ namespace LlamaServe.Kernels.Cuda;
 /// <summary>Launches of copy_blocks.cu: copies within a cache, and swaps with its host part. A list is one upload and one launch.</summary>
 internal sealed class CopyBlocks(CudaRuntime runtime) : IDisposable
 {
-    private const int Threads = 128, SmallestLength = 64;
+    internal const int Threads = 128;
+
+    private const int SmallestLength = 64;
 
     private readonly CudaKernel _kernel = runtime.Kernel("copy_blocks.cu", "copy_blocks");
     private CudaDeviceVariable<BlockCopy>? _pairs;

@@ -9,7 +9,7 @@ internal sealed unsafe class RopeAndStoreKv(CudaRuntime runtime) : IDisposable
     /// <summary>The widest head of the kernel, whose heads are multiples of 16.</summary>
     public const int MaxHeadDim = 256;
 
-    private const int Threads = 256;
+    internal const int Threads = 256;
 
     private readonly CudaKernel _bf16 = runtime.Kernel("rope_and_store_kv.cu", "rope_and_store_kv");
     private readonly CudaKernel _fp8 = runtime.Kernel("rope_and_store_kv.cu", "rope_and_store_kv_fp8");

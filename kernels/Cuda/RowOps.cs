@@ -5,8 +5,8 @@ namespace LlamaServe.Kernels.Cuda;
 /// <summary>Launches of row_ops.cu and rms_norm.cu: a CTA a row.</summary>
 internal sealed class RowOps(CudaRuntime runtime)
 {
-    private const int Threads = 128, NormThreads = 512;
-    private const int NormSharedBytes = 1024;
+    internal const int Threads = 128, NormThreads = 512;
+    internal const int NormSharedBytes = 1024;
 
     private readonly CudaKernel _embed = runtime.Kernel("row_ops.cu", "embed");
     private readonly CudaKernel _gatherRows = runtime.Kernel("row_ops.cu", "gather_rows");

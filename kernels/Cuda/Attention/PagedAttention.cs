@@ -54,7 +54,9 @@ internal readonly record struct PagedAttentionInputs
 /// </summary>
 internal sealed unsafe class PagedAttention
 {
-    private const int Threads = 128, Warps = 4;
+    internal const int Threads = 128;
+
+    private const int Warps = 4;
 
     /// <summary>Window of a token that sees all before it; with any position it stays in the range of an int.</summary>
     private const int NoWindow = 1 << 30;
@@ -113,7 +115,7 @@ internal sealed unsafe class PagedAttention
     }
 
     /// <summary>What Layout of attention.cuh says: whole tiles' stages, scales and totals, or the rings of split tiles.</summary>
-    private static int SharedBytes(DType cacheType, int headDim)
+    internal static int SharedBytes(DType cacheType, int headDim)
     {
         bool isLarge = headDim > 128, isScaled = cacheType.ScaleSize() > 0;
         int tileTokens = isLarge ? 32 : 64, scales = isScaled ? 2 * 8 * tileTokens : 0;

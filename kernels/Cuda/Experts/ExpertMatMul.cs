@@ -5,7 +5,7 @@ namespace LlamaServe.Kernels.Cuda;
 /// <summary>The products of a routing's assignments with the matrices of their experts, by the kernels of expert_matmul_*.cu.</summary>
 internal sealed unsafe class ExpertMatMul(CudaRuntime runtime)
 {
-    private const int Threads = 256;
+    internal const int Threads = 256;
 
     /// <summary>Up to so many assignments every split has CTAs of its own, as in <see cref="CudaMatMul"/>.</summary>
     private const int SplitAssignments = 256;

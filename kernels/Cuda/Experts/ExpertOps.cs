@@ -5,7 +5,7 @@ namespace LlamaServe.Kernels.Cuda;
 /// <summary>Launches of route.cu.</summary>
 internal sealed class ExpertOps(CudaRuntime runtime)
 {
-    private const int RouteThreads = 128, SortThreads = 256, CombineThreads = 128;
+    internal const int RouteThreads = 128, SortThreads = 256, CombineThreads = 128;
 
     private readonly CudaKernel _route = runtime.Kernel("route.cu", "route");
     private readonly CudaKernel _sort = runtime.Kernel("route.cu", "sort_choices");
@@ -14,6 +14,9 @@ internal sealed class ExpertOps(CudaRuntime runtime)
     /// <summary>Words of a routing and its tiles.</summary>
     public static int Words(ExpertRouting routing) =>
         ExpertRouting.ListsPerAssignment * routing.Assignments + ExpertTiles.EntryWords * ExpertTiles.Count(routing.Assignments, routing.Experts);
+
+    /// <summary>Counts of the warps and of all experts.</summary>
+    internal static int SortSharedBytes(int experts) => sizeof(int) * (SortThreads / 32 + experts);
 
     /// <param name="logits">F32 [Tokens, Experts].</param>
     /// <param name="routing">Has at least one token.</param>
@@ -25,7 +28,7 @@ internal sealed class ExpertOps(CudaRuntime runtime)
             Pointer(logits.Address), logits.RowStride, routing.Tokens, routing.Experts, routing.ExpertsPerToken, renormalize ? 1 : 0,
             Pointer(routing.Weights), Pointer(routing.Choices));
         _sort.Launch(
-            runtime.Stream, new LaunchShape(routing.Experts, SortThreads, sizeof(int) * (SortThreads / 32 + routing.Experts)),
+            runtime.Stream, new LaunchShape(routing.Experts, SortThreads, SortSharedBytes(routing.Experts)),
             Pointer(routing.Choices), routing.Assignments, routing.ExpertsPerToken, routing.Experts, Pointer(routing.AssignmentOfChoice),
             Pointer(routing.TokenOfAssignment), Pointer(routing.Groups), tile, tiles);
     }

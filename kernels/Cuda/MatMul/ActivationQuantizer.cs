@@ -8,7 +8,7 @@ namespace LlamaServe.Kernels.Cuda;
 /// </summary>
 internal sealed unsafe class ActivationQuantizer(StepArena arena, CudaStream stream, Func<string, string, CudaKernel> load)
 {
-    private const int Threads = 512, SharedBytes = 1024;
+    internal const int Threads = 512, SharedBytes = 1024;
 
     private readonly Dictionary<int, TiledFormat> _formats = [];
     private readonly Dictionary<TiledFormat, (CudaKernel Rows, CudaKernel Norm, CudaKernel Gated)> _kernels = [];

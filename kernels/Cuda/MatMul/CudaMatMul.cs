@@ -7,7 +7,7 @@ namespace LlamaServe.Kernels.Cuda;
 /// <param name="load">Loads the module of a unit, a file's name; called once for each layout that is used.</param>
 internal sealed unsafe class CudaMatMul(Func<string, CudaModule> load)
 {
-    private const int Threads = 256;
+    internal const int Threads = 256;
 
     /// <summary>Most tokens of a tile.</summary>
     private const int LargestTile = 64;

@@ -49,6 +49,13 @@ internal sealed class MatMulLayout
 
     public static MatMulLayout Q4_K { get; } = new("q4_k", 128, BlockRows * 12, hasMinimum: true);
 
+    /// <summary>Those that there are kernels for.</summary>
+    public static IReadOnlyList<MatMulLayout> All { get; } =
+    [
+        BF16, F16, Q8_0, Q6_K, Q4_0, Q4_K, Int4Row, Int4Group128, Int4Group64, Int4Group32, Int4Zeros128, Int4Zeros64, Int4Zeros32,
+        Int8Row, Int8Group64, Int8Group32, Int8Zeros32,
+    ];
+
     /// <summary>The kernels are matmul_Name_t8, _t16, _t32 and _t64 of <see cref="Unit"/>, and expert_ before both where experts have them.</summary>
     public string Name { get; }
 

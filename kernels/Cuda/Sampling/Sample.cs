@@ -10,14 +10,14 @@ namespace LlamaServe.Kernels.Cuda;
 /// </summary>
 internal sealed unsafe class Sample : IDisposable
 {
-    private const int ScanThreads = 256;
-    private const int ChooseThreads = 512;
+    internal const int ScanThreads = 256;
+    internal const int ChooseThreads = 512;
 
     // Shared memory as sample_*.cu lay it out; rows with edits need a slice of logits and its counts besides.
-    private const int SliceBytes = 2 * 4096 * 4;
-    private const int ScanBytes = 8 * 8 + 8 * SamplingBatch.MaxTopLogProbs * 8 + 16;
-    private const int WeighBytes = 8 * 5 * 8 + 16;
-    private const int ChooseBytes = 2 * 3 * 1024 * 4 + SliceBytes + 16 * 24 + 64;
+    internal const int SliceBytes = 2 * 4096 * 4;
+    internal const int ScanBytes = 8 * 8 + 8 * SamplingBatch.MaxTopLogProbs * 8 + 16;
+    internal const int WeighBytes = 8 * 5 * 8 + 16;
+    internal const int ChooseBytes = 2 * 3 * 1024 * 4 + SliceBytes + 16 * 24 + 64;
 
     private readonly CudaStream _stream;
     private readonly DevicePool _memory;

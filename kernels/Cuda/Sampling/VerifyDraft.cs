@@ -7,7 +7,9 @@ namespace LlamaServe.Kernels.Cuda;
 /// <summary>Launches of verify_draft.cu, in the stream that chose the ids. What was accepted stays on the device for the cache's sake.</summary>
 internal sealed unsafe class VerifyDraft(CudaRuntime runtime) : IDisposable
 {
-    private const int Threads = 128, Warps = 4;
+    internal const int Threads = 128;
+
+    private const int Warps = 4;
 
     private readonly CudaKernel _verify = runtime.Kernel("verify_draft.cu", "verify_draft");
     private readonly CudaKernel _compact = runtime.Kernel("verify_draft.cu", "compact_drafts");
