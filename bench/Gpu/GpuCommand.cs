@@ -20,12 +20,13 @@ internal static class GpuCommand
             AllowMultipleArgumentsPerToken = true,
             DefaultValueFactory = _ => Enum.GetValues<GpuStage>(),
         };
-        Option<double> minutes = new("--minutes") { Description = "After this long no further model is begun.", DefaultValueFactory = _ => 9 };
+        Option<double> minutes = new("--minutes") { Description = "After this long no further row is begun.", DefaultValueFactory = _ => 9 };
         Option<double> window = new("--window") { Description = "Seconds of steady serving that throughput is measured over.", DefaultValueFactory = _ => 12 };
         Option<string> python = new("--python") { Description = "Python with PyTorch, for the peers.", DefaultValueFactory = _ => "python3" };
+        Option<string?> worker = new("--worker") { Description = "The journal of a run that this process measures for.", Hidden = true };
         Command command = new("gpu", "Check every kernel on a GPU, and measure it beside its floor and its peer.")
         {
-            device, tiny, output, stages, minutes, window, python,
+            device, tiny, output, stages, minutes, window, python, worker,
         };
         command.SetAction(async parsed =>
         {
@@ -38,8 +39,9 @@ internal static class GpuCommand
                 TimeLimit = TimeSpan.FromMinutes(parsed.GetValue(minutes)),
                 Window = TimeSpan.FromSeconds(parsed.GetValue(window)),
                 Python = parsed.GetRequiredValue(python),
+                Journal = parsed.GetValue(worker),
             };
-            return await new GpuRun(options).RunAsync() ? 0 : 1;
+            return options.Journal is { } journal ? await new GpuWorker(options, new GpuJournal(journal)).RunAsync() : new GpuRun(options).Run() ? 0 : 1;
         });
         return command;
     }

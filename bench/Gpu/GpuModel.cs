@@ -30,7 +30,7 @@ internal sealed record GpuModel(string Name, LlamaShape Shape)
         Heads = 4,
         KvHeads = 2,
         HeadSize = 64,
-        FeedForward = 384,
+        FeedForward = 512,
         Vocabulary = 384,
         Context = 512,
         Tied = false,

@@ -9,6 +9,9 @@ internal enum GpuStage
     Kernels,
     Peers,
     Models,
+
+    /// <summary>The kernels that no goal is about.</summary>
+    Others,
 }
 
 /// <summary>How <c>gpu</c> runs.</summary>
@@ -34,6 +37,18 @@ internal sealed record GpuOptions
     public TimeSpan Window { get; init; } = TimeSpan.FromSeconds(12);
 
     public string Python { get; init; } = "python3";
+
+    /// <summary>For a worker, the file that it appends to; null for the run itself.</summary>
+    public string? Journal { get; init; }
+
+    /// <summary>Of a worker that has so many minutes.</summary>
+    public IReadOnlyList<string> WorkerArguments(GpuStage stage, string journal, TimeSpan left) =>
+    [
+        "gpu", "--worker", journal, "--device", Device, "--output", Output, "--stages", stage.ToString(),
+        "--minutes", left.TotalMinutes.ToString(CultureInfo.InvariantCulture),
+        "--window", Window.TotalSeconds.ToString(CultureInfo.InvariantCulture),
+        .. Tiny ? ["--tiny"] : Array.Empty<string>(),
+    ];
 
     public bool IsEmulated => Device == EmulatedName;
 

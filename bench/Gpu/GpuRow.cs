@@ -5,6 +5,12 @@ namespace LlamaServe.Bench.Gpu;
 /// <param name="Shape">On what.</param>
 internal sealed record GpuRow(string Kernel, string Shape)
 {
+    /// <summary>How a <see cref="Note"/> begins where something went wrong.</summary>
+    public const string Failed = "FAILED";
+
+    /// <summary>The <see cref="Note"/> of what was not begun.</summary>
+    public const string NoTime = "no time left";
+
     /// <summary>Tokens a second instead of seconds.</summary>
     public bool IsRate { get; init; }
 

@@ -1,7 +1,7 @@
 namespace LlamaServe.Bench.Gpu;
 
 /// <summary>Whole models in the engine: one sequence alone, and as many as fit.</summary>
-internal sealed class ModelRows(GpuOptions options, GpuLimits limits, long deviceBytes, GpuDeadline deadline, List<GpuRow> rows)
+internal sealed class ModelRows(GpuWorker worker)
 {
     public async Task AddAsync(ModelCase modelCase)
     {
@@ -16,24 +16,24 @@ internal sealed class ModelRows(GpuOptions options, GpuLimits limits, long devic
             Peer = modelCase.MostPlaces == 1 ? "transformers BF16" : null,
             PeerCases = modelCase.MostPlaces == 1 ? [ModelPeers.Decode(modelCase.Model).Id] : [],
         };
-        if (deadline.IsOver)
+        if (worker.Deadline.IsOver)
         {
-            rows.Add(row with { Note = "no time left" });
+            worker.Journal.Add(row with { Note = GpuRow.NoTime });
             return;
         }
         try
         {
-            await using ServedModel served = await ServedModel.StartAsync(options, modelCase, deviceBytes);
+            await using ServedModel served = await ServedModel.StartAsync(worker.Options, modelCase, GpuLimits.FreeBytes(worker.Options));
             await MeasureAsync(served, modelCase, row);
         }
         catch (ArgumentException exception)
         {
-            rows.Add(row with { Note = $"not built: {exception.Message}" });
+            worker.Journal.Add(row with { Note = $"not built: {exception.Message}" });
         }
         catch (Exception exception)
         {
             // Whatever it is, the other rows are worth having.
-            rows.Add(row with { Note = $"FAILED: {exception.Message}" });
+            worker.Journal.Add(row with { Note = $"{GpuRow.Failed}: {exception.Message}" });
         }
     }
 
@@ -41,20 +41,20 @@ internal sealed class ModelRows(GpuOptions options, GpuLimits limits, long devic
     {
         if (modelCase.MostPlaces == 1)
         {
-            rows.Add(row with { Floor = modelCase.Floor(limits, 1), Value = await served.DecodeAsync() });
+            worker.Journal.Add(row with { Floor = modelCase.Floor(worker.Limits, 1), Value = await served.DecodeAsync() });
             return;
         }
-        ServingMeasure measure = await served.ServeAsync(options.Window, deadline.Left);
+        ServingMeasure measure = await served.ServeAsync(worker.Options.Window, worker.Deadline.Left);
         string how = $"{served.Places} sequences, steady for {measure.Seconds:F0} s";
-        rows.Add(row with { Floor = modelCase.Floor(limits, served.Places), Value = measure.TokensPerSecond, Note = how });
-        rows.Add(new GpuRow("median step", modelCase.Name)
+        worker.Journal.Add(row with { Floor = modelCase.Floor(worker.Limits, served.Places), Value = measure.TokensPerSecond, Note = how });
+        worker.Journal.Add(new GpuRow("median step", modelCase.Name)
         {
-            Floor = served.Places / modelCase.Floor(limits, served.Places),
+            Floor = served.Places / modelCase.Floor(worker.Limits, served.Places),
             Value = measure.StepSeconds,
             Note = how,
             Goals = modelCase.StepSeconds is { } step ? [new Goal(GoalOf.Value, step)] : [],
         });
-        rows.Add(new GpuRow("host work of a step", modelCase.Name)
+        worker.Journal.Add(new GpuRow("host work of a step", modelCase.Name)
         {
             Value = measure.HostSeconds,
             Note = how,

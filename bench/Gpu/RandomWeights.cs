@@ -1,3 +1,4 @@
+using System.Buffers.Binary;
 using System.Runtime.InteropServices;
 using LlamaServe.Bench.Models;
 using LlamaServe.Kernels;
@@ -26,12 +27,14 @@ internal sealed unsafe class RandomWeights : IDisposable
     private readonly string _path = Path.Combine(Path.GetTempPath(), $"llamaserve-weights-{Guid.NewGuid():N}");
     private readonly MappedFile _buffer;
     private readonly float* _scales;
+    private readonly byte* _zeros;
 
     /// <param name="elements">Of the largest weight.</param>
     /// <param name="groupSize">Columns that share a scale, for <see cref="WeightFormat.Int4"/> and <see cref="WeightFormat.Int8"/>; 0 for whole rows.</param>
-    public RandomWeights(WeightFormat format, long elements, int groupSize = 0)
+    /// <param name="hasZeros">Whether each scale has a zero point.</param>
+    public RandomWeights(WeightFormat format, long elements, int groupSize = 0, bool hasZeros = false)
     {
-        (Format, GroupSize) = (format, groupSize);
+        (Format, GroupSize, HasZeros) = (format, groupSize, hasZeros);
         byte[] period = Draw(format);
         using (FileStream file = new(_path, FileMode.CreateNew))
         {
@@ -47,6 +50,11 @@ internal sealed unsafe class RandomWeights : IDisposable
             long scales = elements / 32 + 1;
             _scales = (float*)NativeMemory.Alloc((nuint)scales, sizeof(float));
             new Span<float>(_scales, checked((int)scales)).Fill(Scale(format));
+            if (hasZeros)
+            {
+                _zeros = (byte*)NativeMemory.Alloc((nuint)scales);
+                new Span<byte>(_zeros, checked((int)scales)).Fill(format == WeightFormat.Int4 ? (byte)7 : (byte)127);
+            }
         }
     }
 
@@ -54,9 +62,11 @@ internal sealed unsafe class RandomWeights : IDisposable
 
     public int GroupSize { get; }
 
+    public bool HasZeros { get; }
+
     /// <summary>A matrix, or a vector of one row; all of them begin at the same byte.</summary>
     public WeightData Matrix(string name, int rows, int columns) =>
-        new(name, Format, rows, columns, _buffer.Address) { Scales = (nint)_scales, GroupSize = GroupSize };
+        new(name, Format, rows, columns, _buffer.Address) { Scales = (nint)_scales, ZeroPoints = (nint)_zeros, GroupSize = GroupSize };
 
     /// <summary>The same as a checkpoint's tensor, without scales.</summary>
     public TensorSource Tensor(string name, params long[] shape) =>
@@ -65,11 +75,16 @@ internal sealed unsafe class RandomWeights : IDisposable
     public void Dispose()
     {
         NativeMemory.Free(_scales);
+        NativeMemory.Free(_zeros);
         _buffer.Dispose();
         File.Delete(_path);
     }
 
-    /// <summary>Fewest bytes that the device has to read for a matrix: quants, and 16 bits for each scale.</summary>
+    /// <summary>Fewest bytes that the device has to read for such a matrix: quants, 16 bits for each scale, 8 for each zero point.</summary>
+    public double LeastBytes(double rows, double columns) =>
+        LeastBytes(Format, GroupSize, rows, columns) + (HasZeros ? rows * (GroupSize == 0 ? 1 : columns / GroupSize) : 0);
+
+    /// <summary>The same without zero points.</summary>
     public static double LeastBytes(WeightFormat format, int groupSize, double rows, double columns) =>
         rows * columns / format.BlockElements() * format.BlockBytes()
         + (format.HasSeparateScales() ? 2 * rows * (groupSize == 0 ? 1 : columns / groupSize) : 0);
@@ -95,9 +110,33 @@ internal sealed unsafe class RandomWeights : IDisposable
             }
             return bytes;
         }
+        if (format is WeightFormat.Q4_K or WeightFormat.Q6_K)
+        {
+            return DrawBlocks(format, bytes);
+        }
         float[] values = new float[Period];
         NormalNoise.Fill(values, seed: 1, stream: 0, format == WeightFormat.F32 ? GainDeviation : Deviation);
         RowEncoder.Encode(format, values, bytes);
+        return bytes;
+    }
+
+    /// <summary>Random quants and scales of 6 or 8 bits; a block's own F16 scale, and Q4_K's of its minimums, make their sizes and mean right.</summary>
+    private static byte[] DrawBlocks(WeightFormat format, byte[] bytes)
+    {
+        new Random(1).NextBytes(bytes);
+        for (int block = 0; block < bytes.Length; block += format.BlockBytes())
+        {
+            Span<byte> own = bytes.AsSpan(block, format.BlockBytes());
+            if (format == WeightFormat.Q4_K)
+            {
+                BinaryPrimitives.WriteHalfLittleEndian(own, (Half)(Deviation / 258));
+                BinaryPrimitives.WriteHalfLittleEndian(own[2..], (Half)(7.5f * Deviation / 258));
+            }
+            else
+            {
+                BinaryPrimitives.WriteHalfLittleEndian(own[^2..], (Half)(Deviation / 1366));
+            }
+        }
         return bytes;
     }
 }

@@ -1,13 +1,15 @@
 using System.Diagnostics;
 using LlamaServe.Kernels;
-using LlamaServe.Kernels.Cuda;
 using LlamaServe.Kernels.Cuda.Driver;
 
 namespace LlamaServe.Bench.Gpu;
 
 /// <summary>The kernels between the products, which memory or the launch bounds.</summary>
-internal sealed class SmallRows(CudaBackend backend, GpuClock clock, GpuLimits limits, List<GpuRow> rows)
+internal sealed class SmallRows(KernelBench bench)
 {
+    /// <summary>A <see cref="GpuRow.Note"/>: of a call with its uploads and waits.</summary>
+    public const string WallClock = "wall clock";
+
     private const int BlockSize = 16;
     private const float Epsilon = 1e-5f;
 
@@ -18,9 +20,9 @@ internal sealed class SmallRows(CudaBackend backend, GpuClock clock, GpuLimits l
         Add(new GpuRow("RmsNorm", $"{tokens} rows of {columns}"), (sizeof(float) + sizeof(ushort)) * (double)tokens * columns, variants =>
         {
             using RandomWeights random = new(WeightFormat.F32, columns);
-            using Weight gain = backend.LoadVector([random.Matrix("gain", 1, columns)]);
-            using DeviceRows x = new(backend, variants * tokens, columns, DType.F32);
-            return Time(variants, i => backend.RmsNorm(x.Take(tokens, i * tokens), gain, Epsilon));
+            using Weight gain = bench.Backend.LoadVector([random.Matrix("gain", 1, columns)]);
+            using DeviceRows x = new(bench.Backend, variants * tokens, columns, DType.F32);
+            return Time(variants, i => bench.Backend.RmsNorm(x.Take(tokens, i * tokens), gain, Epsilon));
         });
     }
 
@@ -30,8 +32,8 @@ internal sealed class SmallRows(CudaBackend backend, GpuClock clock, GpuLimits l
         int columns = model.Shape.FeedForward;
         Add(new GpuRow("gated activation", $"{tokens} rows of 2 · {columns}"), 3.0 * sizeof(ushort) * tokens * columns, variants =>
         {
-            using DeviceRows x = new(backend, variants * tokens, 2 * columns);
-            return Time(variants, i => backend.GatedActivation(x.Take(tokens, i * tokens)));
+            using DeviceRows x = new(bench.Backend, variants * tokens, 2 * columns);
+            return Time(variants, i => bench.Backend.GatedActivation(x.Take(tokens, i * tokens)));
         });
     }
 
@@ -48,9 +50,9 @@ internal sealed class SmallRows(CudaBackend backend, GpuClock clock, GpuLimits l
             RopeParameters rope = new(RopeStyle.HalfSplit, [.. Enumerable.Range(0, shape.HeadDim / 2).Select(i => Math.Pow(500_000, -2.0 * i / shape.HeadDim))]);
             ForwardBatch batch = new(tokens, 1, blocks);
             batch.Add(new int[tokens], 0, [.. Enumerable.Range(0, blocks)], BlockSize, tokens);
-            using KvCache cache = backend.CreateKvCache(cacheShape);
-            using DeviceRows qkv = new(backend, variants * tokens, shape.QkvColumns);
-            return Time(variants, i => backend.RopeAndStoreKv(qkv.Take(tokens, i * tokens), batch, shape, rope, cache, layer: 0));
+            using KvCache cache = bench.Backend.CreateKvCache(cacheShape);
+            using DeviceRows qkv = new(bench.Backend, variants * tokens, shape.QkvColumns);
+            return Time(variants, i => bench.Backend.RopeAndStoreKv(qkv.Take(tokens, i * tokens), batch, shape, rope, cache, layer: 0));
         });
     }
 
@@ -59,9 +61,9 @@ internal sealed class SmallRows(CudaBackend backend, GpuClock clock, GpuLimits l
     {
         const int Calls = 21;
         int vocabulary = model.Shape.Vocabulary;
-        Add(new GpuRow($"sample, {how}", $"{sequences} rows of {vocabulary}") { Note = "wall clock" }, (double)sizeof(float) * sequences * vocabulary, variants =>
+        Add(new GpuRow($"sample, {how}", $"{sequences} rows of {vocabulary}") { Note = WallClock }, (double)sizeof(float) * sequences * vocabulary, variants =>
         {
-            using DeviceRows logits = new(backend, variants * sequences, vocabulary, DType.F32);
+            using DeviceRows logits = new(bench.Backend, variants * sequences, vocabulary, DType.F32);
             SamplingBatch batch = new(sequences);
             for (int i = 0; i < sequences; i++)
             {
@@ -71,7 +73,7 @@ internal sealed class SmallRows(CudaBackend backend, GpuClock clock, GpuLimits l
             for (int call = -1; call < Calls; call++)
             {
                 long start = Stopwatch.GetTimestamp();
-                backend.Sample(logits.Take(sequences, (call + 1) % variants * sequences), batch);
+                bench.Backend.Sample(logits.Take(sequences, (call + 1) % variants * sequences), batch);
                 if (call >= 0)
                 {
                     seconds[call] = Stopwatch.GetElapsedTime(start).TotalSeconds;
@@ -84,11 +86,11 @@ internal sealed class SmallRows(CudaBackend backend, GpuClock clock, GpuLimits l
 
     private double Time(int variants, Action<int> call)
     {
-        backend.ResetStep();
-        return clock.Seconds(
+        bench.Backend.ResetStep();
+        return bench.Clock.Seconds(
             i =>
             {
-                backend.BeginLayer();
+                bench.Backend.BeginLayer();
                 call(i % variants);
             },
             variants);
@@ -96,18 +98,18 @@ internal sealed class SmallRows(CudaBackend backend, GpuClock clock, GpuLimits l
 
     private void Add(GpuRow row, double bytes, Func<int, double> seconds)
     {
-        row = row with { Floor = limits.Bytes(bytes) };
+        row = row with { Floor = bench.Limits.Bytes(bytes) };
         try
         {
-            rows.Add(row with { Value = seconds(clock.Copies((long)bytes)) });
+            bench.Journal.Add(row with { Value = seconds(bench.Clock.Copies((long)bytes)) });
         }
         catch (ArgumentException exception)
         {
-            rows.Add(row with { Note = $"not built: {exception.Message}" });
+            bench.Journal.Add(row with { Note = $"not built: {exception.Message}" });
         }
         catch (CudaException exception)
         {
-            rows.Add(row with { Note = $"FAILED: {exception.Message}" });
+            bench.Journal.Add(row with { Note = $"{GpuRow.Failed}: {exception.Message}" });
         }
     }
 }

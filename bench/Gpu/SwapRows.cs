@@ -6,7 +6,7 @@ using LlamaServe.Kernels.Cuda.Driver;
 namespace LlamaServe.Bench.Gpu;
 
 /// <summary>Blocks of a KV cache on their way to the host and back, beside the driver's copy of as many bytes that lie together.</summary>
-internal sealed class SwapRows(CudaBackend backend, GpuClock clock, List<GpuRow> rows)
+internal sealed class SwapRows(KernelBench bench)
 {
     private const int BlockSize = 16;
 
@@ -18,27 +18,27 @@ internal sealed class SwapRows(CudaBackend backend, GpuClock clock, List<GpuRow>
         GpuRow[] both = [new GpuRow("swap blocks to the host", name), new GpuRow("swap blocks from the host", name)];
         try
         {
-            using CudaKvCache cache = (CudaKvCache)backend.CreateKvCache(shape);
-            rows.Add(Measure(both[0], cache, toHost: true));
-            rows.Add(Measure(both[1], cache, toHost: false));
+            using CudaKvCache cache = (CudaKvCache)bench.Backend.CreateKvCache(shape);
+            bench.Journal.Add(Measure(both[0], cache, toHost: true));
+            bench.Journal.Add(Measure(both[1], cache, toHost: false));
         }
         catch (ArgumentException exception)
         {
-            rows.AddRange(both.Select(row => row with { Note = $"not built: {exception.Message}" }));
+            Array.ForEach(both, row => bench.Journal.Add(row with { Note = $"not built: {exception.Message}" }));
         }
         catch (CudaException exception)
         {
-            rows.AddRange(both.Select(row => row with { Note = $"FAILED: {exception.Message}" }));
+            Array.ForEach(both, row => bench.Journal.Add(row with { Note = $"{GpuRow.Failed}: {exception.Message}" }));
         }
     }
 
     private unsafe GpuRow Measure(GpuRow row, CudaKvCache cache, bool toHost)
     {
-        CudaStream stream = backend.Runtime.Stream;
+        CudaStream stream = bench.Backend.Runtime.Stream;
         BlockSwap[] swaps = [.. Enumerable.Range(0, cache.Shape.Blocks).Select(block => new BlockSwap(block, block, toHost))];
         long bytes = cache.Shape.HostByteLength;
-        double ours = clock.QueuedSeconds(() => backend.SwapBlocks(cache, swaps));
-        double copy = clock.QueuedSeconds(() =>
+        double ours = bench.Clock.QueuedSeconds(() => bench.Backend.SwapBlocks(cache, swaps));
+        double copy = bench.Clock.QueuedSeconds(() =>
         {
             void* host = (void*)cache.Host.Address;
             if (toHost)

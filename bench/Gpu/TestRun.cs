@@ -10,17 +10,18 @@ internal static class TestRun
     private static readonly string[] Programs = ["LlamaServe.Kernels.Tests", "LlamaServe.Models.Tests"];
 
     /// <summary>Whether all tests passed; their output is in the folder of the results.</summary>
-    public static bool Run(GpuOptions options)
+    /// <param name="patience">How long a program may take; a kernel that hangs must not cost the measurements.</param>
+    public static bool Run(GpuOptions options, TimeSpan patience)
     {
         bool passed = true;
         foreach (string program in Programs)
         {
-            passed &= Run(options, program);
+            passed &= Run(options, program, patience);
         }
         return passed;
     }
 
-    private static bool Run(GpuOptions options, string program)
+    private static bool Run(GpuOptions options, string program, TimeSpan patience)
     {
         if (Find(program) is not { } path)
         {
@@ -35,7 +36,13 @@ internal static class TestRun
         // On this device nothing may be skipped.
         start.Environment["LLAMASERVE_REQUIRED_TOOLS"] = options.IsEmulated ? "g++" : "gpu";
         using Process process = Process.Start(start)!;
-        string output = process.StandardOutput.ReadToEnd();
+        Task<string> reading = process.StandardOutput.ReadToEndAsync();
+        if (!process.WaitForExit(patience))
+        {
+            process.Kill(entireProcessTree: true);
+            Console.WriteLine($"{program} TOOK LONGER THAN {patience.TotalSeconds:F0} s AND WAS STOPPED.");
+        }
+        string output = reading.GetAwaiter().GetResult();
         process.WaitForExit();
         File.WriteAllText(Path.Combine(options.Output, $"{program}.txt"), output);
         bool passed = process.ExitCode == 0 && output.Split('\n').Any(line => line.Trim() == "skipped: 0");

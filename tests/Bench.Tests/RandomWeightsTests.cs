@@ -11,13 +11,17 @@ public sealed unsafe class RandomWeightsTests
 
     [TestCase(WeightFormat.BF16, 0)]
     [TestCase(WeightFormat.Q4_0, 0)]
+    [TestCase(WeightFormat.Q4_K, 0)]
+    [TestCase(WeightFormat.Q6_K, 0)]
     [TestCase(WeightFormat.Int4, 128)]
+    [TestCase(WeightFormat.Int4, 64, true)]
+    [TestCase(WeightFormat.Int8, 32, true)]
     [TestCase(WeightFormat.Int8, 0)]
     [TestCase(WeightFormat.Int8Dynamic, 0)]
     [TestCase(WeightFormat.Fp8, 0)]
-    public void Weights_of_every_format_are_as_large_as_a_models(WeightFormat format, int groupSize)
+    public void Weights_of_every_format_are_as_large_as_a_models(WeightFormat format, int groupSize, bool hasZeros = false)
     {
-        using RandomWeights weights = new(format, Rows * Columns, groupSize);
+        using RandomWeights weights = new(format, Rows * Columns, groupSize, hasZeros);
         using CpuBackend backend = new(new CpuBackendOptions { Threads = 1 });
         using Weight matrix = backend.LoadLinear([weights.Matrix("test", Rows, Columns)]);
         float[] x = new float[Columns];
@@ -43,6 +47,8 @@ public sealed unsafe class RandomWeightsTests
     public void Least_bytes_are_quants_and_sixteen_bits_a_scale()
     {
         Assert.That(RandomWeights.LeastBytes(WeightFormat.Int4, 128, 10, 256), Is.EqualTo(10 * (128 + 4)));
+        using RandomWeights zeros = new(WeightFormat.Int4, 10 * 256, 128, hasZeros: true);
+        Assert.That(zeros.LeastBytes(10, 256), Is.EqualTo(10 * (128 + 4 + 2)), "and eight a zero point");
         Assert.That(RandomWeights.LeastBytes(WeightFormat.Fp8, 0, 10, 256), Is.EqualTo(10 * (256 + 2)));
         Assert.That(RandomWeights.LeastBytes(WeightFormat.Q4_0, 0, 10, 256), Is.EqualTo(10 * 8 * 18));
     }
