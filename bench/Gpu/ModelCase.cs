@@ -25,8 +25,14 @@ internal sealed record ModelCase(
     /// <summary>Whether kernels may start before the one ahead of them ends, on devices that can do so.</summary>
     public bool ProgrammaticLaunches { get; init; } = true;
 
+    /// <summary>Sequences at a time that are measured, ascending; the best of them is the case's row.</summary>
+    public IReadOnlyList<int> Batches { get; init; } = [MostPlaces];
+
+    /// <summary>Instead of a steady middle, a whole run of so many requests for each place, all there from the start; 0 for none.</summary>
+    public int Rounds { get; init; }
+
     public string Name =>
-        $"{Model.Name} {Format}{(GroupSize > 0 ? $" g{GroupSize}" : "")}, {KvType} KV, {PromptTokens}/{NewTokens}{(ProgrammaticLaunches ? "" : ", without early starts")}";
+        $"{Model.Name} {Format}{(GroupSize > 0 ? $" g{GroupSize}" : "")}, {KvType} KV, {PromptTokens}/{NewTokens}{(ProgrammaticLaunches ? "" : ", without early starts")}{(Rounds == 0 ? "" : ", whole run")}";
 
     public double WeightBytes => RandomDecoder.StepBytes(Model, Format, GroupSize) + 2.0 * Model.Shape.OutputMultiplyAdds;
 

@@ -33,21 +33,6 @@ internal sealed class ServedModel : IAsyncDisposable
         long reserved = ActivationBytes(modelCase) + OtherBytes / 2;
         double free = options.Tiny ? 64 << 20 : deviceBytes - 1.03 * modelCase.WeightBytes - reserved - OtherBytes;
         int places = (int)Math.Clamp(0.97 * free / kvTokenBytes / average, 1, modelCase.MostPlaces);
-        EngineOptions engineOptions = new()
-        {
-            TokenBudget = modelCase.TokenBudget,
-            MaxSequences = places,
-            StepTimeTarget = TimeSpan.Zero,
-            MinPrefillTokens = modelCase.TokenBudget,
-            PrefixCaching = false,
-            KvCacheType = modelCase.KvType,
-            KvCacheBytes = (long)Math.Min(free, (double)kvTokenBytes * places * (length + 16)),
-            MaxContextLength = length + 1,
-            MaxRequests = 1 << 14,
-            MaxRequestsPerTenant = 1 << 14,
-            MaxHostBytes = 16L << 30,
-            StepTimeout = TimeSpan.FromMinutes(2),
-        };
         LlamaEngine engine = new(
             () => RandomDecoder.Load(
                 modelCase.Model, modelCase.Format, modelCase.GroupSize,
@@ -59,7 +44,7 @@ internal sealed class ServedModel : IAsyncDisposable
                     ProgrammaticLaunches = modelCase.ProgrammaticLaunches,
                     Warn = Console.WriteLine,
                 })),
-            engineOptions);
+            Options(modelCase, places, (long)Math.Min(free, (double)kvTokenBytes * places * (length + 16))));
         try
         {
             await engine.StartAsync();
@@ -72,42 +57,67 @@ internal sealed class ServedModel : IAsyncDisposable
         return new ServedModel(engine, modelCase, places);
     }
 
-    /// <summary>Many requests, for as long as <paramref name="window"/>.</summary>
-    public Task<ServingMeasure> ServeAsync(TimeSpan window, TimeSpan patience) =>
-        new ServingLoad(_engine, _case.PromptTokens, _case.NewTokens, Places, _case.Model.Shape.Vocabulary).MeasureAsync(window, patience);
+    /// <summary>Requests that are replaced when they end, by each of the case's numbers at a time that there is room for.</summary>
+    public Task ServeAsync(TimeSpan window, TimeSpan patience, Action<int, ServingMeasure> measured) =>
+        Load.MeasureAsync(_case.Batches.Select(batch => Math.Min(batch, Places)).Distinct(), window, patience, measured);
 
-    /// <summary>Tokens a second of one request alone, from its first new token to its last; the better of two.</summary>
+    /// <summary>Tokens a second of so many requests that come at once, to the last one's last token.</summary>
+    public Task<double> RunAllAsync(int requests, TimeSpan patience) => Load.RunAllAsync(requests, patience);
+
+    /// <summary>Tokens a second of one request alone, from its first new token to its last; the median of three.</summary>
     public async Task<double> DecodeAsync()
     {
-        double best = 0;
-        for (int i = 0; i < 2; i++)
+        double[] rates = new double[3];
+        for (int i = 0; i < rates.Length; i++)
         {
-            long first = 0, last = 0;
-            int tokens = 0;
-            GenerationRequest request = new()
-            {
-                PromptTokenIds = Enumerable.Range(0, _case.PromptTokens).Select(id => id + 259).ToArray(),
-                Sampling = SamplingParameters.Greedy,
-                MaxTokens = _case.NewTokens,
-                IgnoreEos = true,
-                ReturnText = false,
-            };
-            await foreach (GeneratedToken token in _engine.GenerateAsync(request))
-            {
-                last = Stopwatch.GetTimestamp();
-                first = first == 0 ? last : first;
-                tokens += token.TokenId >= 0 ? 1 : 0;
-            }
-            if (tokens != _case.NewTokens)
-            {
-                throw new InvalidOperationException($"{tokens} of {_case.NewTokens} tokens came");
-            }
-            best = Math.Max(best, (tokens - 1) / Stopwatch.GetElapsedTime(first, last).TotalSeconds);
+            rates[i] = await DecodeOnceAsync();
         }
-        return best;
+        Array.Sort(rates);
+        return rates[rates.Length / 2];
+    }
+
+    private ServingLoad Load => new(_engine, _case.PromptTokens, _case.NewTokens, _case.Model.Shape.Vocabulary);
+
+    private async Task<double> DecodeOnceAsync()
+    {
+        long first = 0, last = 0;
+        int tokens = 0;
+        GenerationRequest request = new()
+        {
+            PromptTokenIds = Enumerable.Range(0, _case.PromptTokens).Select(id => id + 259).ToArray(),
+            Sampling = SamplingParameters.Greedy,
+            MaxTokens = _case.NewTokens,
+            IgnoreEos = true,
+            ReturnText = false,
+        };
+        await foreach (GeneratedToken token in _engine.GenerateAsync(request))
+        {
+            last = Stopwatch.GetTimestamp();
+            first = first == 0 ? last : first;
+            tokens += token.TokenId >= 0 ? 1 : 0;
+        }
+        return tokens == _case.NewTokens
+            ? (tokens - 1) / Stopwatch.GetElapsedTime(first, last).TotalSeconds
+            : throw new InvalidOperationException($"{tokens} of {_case.NewTokens} tokens came");
     }
 
     public ValueTask DisposeAsync() => _engine.DisposeAsync();
+
+    private static EngineOptions Options(ModelCase modelCase, int places, long cacheBytes) => new()
+    {
+        TokenBudget = modelCase.TokenBudget,
+        MaxSequences = places,
+        StepTimeTarget = TimeSpan.Zero,
+        MinPrefillTokens = modelCase.TokenBudget,
+        PrefixCaching = false,
+        KvCacheType = modelCase.KvType,
+        KvCacheBytes = cacheBytes,
+        MaxContextLength = modelCase.PromptTokens + modelCase.NewTokens + 1,
+        MaxRequests = 1 << 14,
+        MaxRequestsPerTenant = 1 << 14,
+        MaxHostBytes = 16L << 30,
+        StepTimeout = TimeSpan.FromMinutes(2),
+    };
 
     /// <summary>The step arena's two layers and its logits.</summary>
     private static long ActivationBytes(ModelCase modelCase)

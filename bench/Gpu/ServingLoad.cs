@@ -15,30 +15,37 @@ internal sealed record ServingMeasure(double TokensPerSecond, double StepSeconds
 /// Keeps an engine busy with requests of one shape, one for each place: a finished one is replaced at once. The first ones begin
 /// at evenly spread phases (part of their output is prompt instead), so that the mix of a long run is there from the start.
 /// </summary>
-internal sealed class ServingLoad(LlamaEngine engine, int promptTokens, int newTokens, int places, int vocabulary)
+internal sealed class ServingLoad(LlamaEngine engine, int promptTokens, int newTokens, int vocabulary)
 {
+    /// <summary>Multiples of it, less whole numbers, are evenly spread however many there are.</summary>
+    private const double GoldenRatio = 0.6180339887498949;
+
     private static readonly TimeSpan Poll = TimeSpan.FromMilliseconds(1);
 
-    private int _failed;
+    private int _failed, _started;
 
-    /// <summary>Measures for <paramref name="window"/> once all first prompts are computed.</summary>
+    /// <summary>Measures each number of places for <paramref name="window"/>, once all of them have their first new token.</summary>
+    /// <param name="places">Ascending.</param>
+    /// <param name="measured">Gets a number of places and what was measured of it.</param>
     /// <exception cref="TimeoutException">That took longer than <paramref name="patience"/>.</exception>
     /// <exception cref="InvalidOperationException">Requests failed.</exception>
-    public async Task<ServingMeasure> MeasureAsync(TimeSpan window, TimeSpan patience)
+    public async Task MeasureAsync(IEnumerable<int> places, TimeSpan window, TimeSpan patience, Action<int, ServingMeasure> measured)
     {
         using CancellationTokenSource stop = new();
-        long goal = engine.GetStatistics().PrefillTokens;
-        Task[] clients = new Task[places];
-        for (int place = 0; place < places; place++)
-        {
-            int done = (int)((long)place * newTokens / places);
-            goal += promptTokens + done;
-            clients[place] = Task.Run(() => KeepAsync(promptTokens + done, newTokens - done, stop.Token));
-        }
+        List<Task> clients = [];
+        Stopwatch waited = Stopwatch.StartNew();
         try
         {
-            await FillAsync(goal, patience);
-            return await WatchAsync(window);
+            foreach (int count in places)
+            {
+                while (clients.Count < count)
+                {
+                    int done = (int)(clients.Count * GoldenRatio % 1 * newTokens);
+                    clients.Add(Task.Run(() => KeepAsync(promptTokens + done, newTokens - done, stop.Token)));
+                }
+                await FillAsync(count, waited, patience);
+                measured(count, await WatchAsync(window));
+            }
         }
         finally
         {
@@ -47,26 +54,57 @@ internal sealed class ServingLoad(LlamaEngine engine, int promptTokens, int newT
         }
     }
 
+    /// <summary>New tokens a second of so many requests that come at once, from then to the last token.</summary>
+    /// <exception cref="TimeoutException">That took longer than <paramref name="patience"/>.</exception>
+    /// <exception cref="InvalidOperationException">Requests failed.</exception>
+    public async Task<double> RunAllAsync(int requests, TimeSpan patience)
+    {
+        using CancellationTokenSource stop = new();
+        Stopwatch watch = Stopwatch.StartNew();
+        Task all = Task.WhenAll(Enumerable.Range(0, requests).Select(_ => Task.Run(() => RunAsync(promptTokens, newTokens, stop.Token))));
+        try
+        {
+            await all.WaitAsync(patience);
+        }
+        finally
+        {
+            await stop.CancelAsync();
+            await all;
+        }
+        ThrowIfFailed();
+        return (double)requests * newTokens / watch.Elapsed.TotalSeconds;
+    }
+
     private async Task KeepAsync(int prompt, int output, CancellationToken stop)
+    {
+        for (bool goesOn = true, isFirst = true; goesOn && !stop.IsCancellationRequested; isFirst = false)
+        {
+            goesOn = await RunAsync(prompt, output, stop, isFirst);
+            (prompt, output) = (promptTokens, newTokens);
+        }
+    }
+
+    /// <returns>Whether the request ended as it should.</returns>
+    private async Task<bool> RunAsync(int prompt, int output, CancellationToken stop, bool isFirst = false)
     {
         try
         {
-            while (!stop.IsCancellationRequested)
+            await foreach (GeneratedToken token in engine.GenerateAsync(Request(prompt, output), stop))
             {
-                await foreach (GeneratedToken token in engine.GenerateAsync(Request(prompt, output), stop))
+                _ = isFirst ? Interlocked.Increment(ref _started) : 0;
+                isFirst = false;
+                if (token.Finish is { Reason: not FinishReason.Length } && !stop.IsCancellationRequested)
                 {
-                    if (token.Finish is { Reason: not FinishReason.Length } && !stop.IsCancellationRequested)
-                    {
-                        Interlocked.Increment(ref _failed);
-                        return;
-                    }
+                    Interlocked.Increment(ref _failed);
+                    return false;
                 }
-                (prompt, output) = (promptTokens, newTokens);
             }
+            return true;
         }
         catch (Exception exception) when (exception is OperationCanceledException or RequestRejectedException)
         {
             _ = stop.IsCancellationRequested ? 0 : Interlocked.Increment(ref _failed);
+            return false;
         }
     }
 
@@ -79,15 +117,14 @@ internal sealed class ServingLoad(LlamaEngine engine, int promptTokens, int newT
         ReturnText = false,
     };
 
-    private async Task FillAsync(long goal, TimeSpan patience)
+    private async Task FillAsync(int places, Stopwatch waited, TimeSpan patience)
     {
-        Stopwatch waited = Stopwatch.StartNew();
-        while (engine.GetStatistics().PrefillTokens < goal)
+        while (Volatile.Read(ref _started) < places)
         {
             ThrowIfFailed();
             if (waited.Elapsed > patience)
             {
-                throw new TimeoutException($"after {waited.Elapsed.TotalSeconds:F0} s, {goal - engine.GetStatistics().PrefillTokens} tokens of the first prompts were not computed yet");
+                throw new TimeoutException($"after {waited.Elapsed.TotalSeconds:F0} s, {places - _started} of {places} first prompts were not computed yet");
             }
             await Task.Delay(Poll);
         }

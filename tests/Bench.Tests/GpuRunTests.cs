@@ -22,7 +22,7 @@ public sealed class GpuRunTests
         "sample and verify", "compact drafts",
         .. new[] { "decode, BF16", "decode, Fp8", "decode, Int8", "prefill, BF16", "prefill, Fp8", "prefill, Int8", "trees of drafts, BF16", "mixed batch, BF16" }
             .Select(step => $"paged attention, {step} KV"),
-        "one sequence, decode", "throughput", "median step", "host work of a step",
+        "one sequence, decode", "throughput", "all requests queued, whole run", "median step", "host work of a step",
     ];
 
     [Test]
