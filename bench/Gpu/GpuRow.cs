@@ -52,15 +52,19 @@ internal sealed record GpuRow(string Kernel, string Shape)
         }
     }
 
-    /// <summary>This row beside what the peer took for the same.</summary>
+    /// <summary>This row beside what the peer took for the same, or why it did not.</summary>
     /// <param name="seconds">By case.</param>
-    public GpuRow WithPeer(IReadOnlyDictionary<string, double> seconds)
+    public GpuRow WithPeer(IReadOnlyDictionary<string, PeerSeconds> seconds)
     {
         if (PeerCases.Count == 0 || !PeerCases.All(seconds.ContainsKey))
         {
             return this;
         }
-        double value = PeerCases.Sum(id => seconds[id]);
+        if (PeerCases.Select(id => seconds[id].Trouble).FirstOrDefault(trouble => trouble is not null) is { } trouble)
+        {
+            return this with { Peer = $"{Peer}: {trouble}" };
+        }
+        double value = PeerCases.Sum(id => seconds[id].Value!.Value);
         return this with { PeerValue = IsRate ? 1 / value : value };
     }
 }

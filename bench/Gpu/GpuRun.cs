@@ -22,7 +22,7 @@ internal sealed class GpuRun(GpuOptions options)
 
     private readonly GpuDeadline _deadline = new(options.TimeLimit), _end = new(options.TimeLimit + Grace);
     private readonly GpuJournal _journal = new(Path.Combine(options.Output, "gpu-journal.jsonl"));
-    private readonly Dictionary<string, double> _peerSeconds = [];
+    private readonly Dictionary<string, PeerSeconds> _peerSeconds = [];
 
     /// <summary>Whether the device computed everything right. Goals that are missed do not count: the table has them.</summary>
     public bool Run()
@@ -35,7 +35,10 @@ internal sealed class GpuRun(GpuOptions options)
         {
             if (stage == GpuStage.Peers)
             {
-                _journal.Add(ModelPeers.Decode(options.Tiny ? GpuModel.Tiny8B : GpuModel.Llama8B));
+                foreach (PeerCase peer in (options.Tiny ? ModelCases.Tiny : ModelCases.All).Select(ModelPeers.Of).OfType<PeerCase>())
+                {
+                    _journal.Add(peer);
+                }
                 MeasurePeers();
             }
             else
@@ -77,8 +80,8 @@ internal sealed class GpuRun(GpuOptions options)
         {
             return;
         }
-        IReadOnlyDictionary<string, double> seconds = PeerProcess.Run(options, missing, patience);
-        foreach ((string id, double value) in seconds)
+        IReadOnlyDictionary<string, PeerSeconds> seconds = PeerProcess.Run(options, missing, patience);
+        foreach ((string id, PeerSeconds value) in seconds)
         {
             _peerSeconds[id] = value;
         }

@@ -13,9 +13,11 @@ internal sealed class ModelRows(GpuWorker worker)
                 .. modelCase.TokensPerSecond is { } rate ? [new Goal(GoalOf.Value, rate)] : Array.Empty<Goal>(),
                 .. modelCase.OfFloor is { } part ? [new Goal(GoalOf.Floor, part)] : Array.Empty<Goal>(),
             ],
-            Peer = modelCase.MostPlaces == 1 ? "transformers BF16" : null,
-            PeerCases = modelCase.MostPlaces == 1 ? [ModelPeers.Decode(modelCase.Model).Id] : [],
         };
+        if (ModelPeers.Of(modelCase) is { } peer)
+        {
+            row = row with { Peer = ModelPeers.Name(modelCase), PeerCases = [peer.Id] };
+        }
         if (worker.Deadline.IsOver)
         {
             worker.Journal.Add(row with { Note = GpuRow.NoTime });

@@ -11,8 +11,8 @@ internal static class PeerProcess
 
     private static readonly JsonSerializerOptions Json = new() { PropertyNamingPolicy = JsonNamingPolicy.SnakeCaseLower };
 
-    /// <summary>Seconds by case; a case that failed is missing, and what it said is printed.</summary>
-    public static IReadOnlyDictionary<string, double> Run(GpuOptions options, IEnumerable<PeerCase> cases, TimeSpan patience)
+    /// <summary>Seconds by case, or why there are none; missing where there was no time.</summary>
+    public static IReadOnlyDictionary<string, PeerSeconds> Run(GpuOptions options, IEnumerable<PeerCase> cases, TimeSpan patience)
     {
         string request = Path.Combine(options.Output, "peer-cases.json"), answer = Path.Combine(options.Output, "peer-seconds.json");
         File.Delete(answer);
@@ -33,7 +33,7 @@ internal static class PeerProcess
         }
         // The script writes it anew after each case, by renaming.
         return File.Exists(answer)
-            ? JsonSerializer.Deserialize<Dictionary<string, double>>(File.ReadAllText(answer))!
-            : new Dictionary<string, double>();
+            ? JsonSerializer.Deserialize<Dictionary<string, JsonElement>>(File.ReadAllText(answer))!.ToDictionary(each => each.Key, each => PeerSeconds.Of(each.Value))
+            : new Dictionary<string, PeerSeconds>();
     }
 }

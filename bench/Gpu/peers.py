@@ -2,10 +2,11 @@
 
     peers.py CASES.json SECONDS.json
 
-CASES.json: [{"id": ..., "kind": a function below, "arguments": {...}}]. SECONDS.json: {id: median seconds of one call}, written
-anew after each case, so that it can be read when the script is stopped. A case that fails is reported and left out.
+CASES.json: [{"id": ..., "kind": a function below, "arguments": {...}}]. SECONDS.json: {id: median seconds of one call, or
+a text that says why there are none}, written anew after each case, so that it can be read when the script is stopped.
 Inputs are random and rotate through more memory than the L2 cache holds; calls run from a CUDA graph where that is possible.
 """
+import gc
 import json
 import os
 import sys
@@ -98,7 +99,8 @@ def attention_decode(sequences, context, heads, kv_heads, head_dim):
     return median_seconds(lambda i: functional.scaled_dot_product_attention(q, k[i], v[i], enable_gqa=True), count)
 
 
-def transformers_decode(hidden, layers, heads, kv_heads, head_dim, feed_forward, vocabulary):
+def transformers_decode(hidden, layers, heads, kv_heads, head_dim, feed_forward, vocabulary, sequences, tokens):
+    """Seconds of a new token: of a step, for each of the sequences."""
     from transformers import LlamaConfig, LlamaForCausalLM
     config = LlamaConfig(
         hidden_size=hidden, num_hidden_layers=layers, num_attention_heads=heads, num_key_value_heads=kv_heads, head_dim=head_dim,
@@ -106,7 +108,7 @@ def transformers_decode(hidden, layers, heads, kv_heads, head_dim, feed_forward,
     torch.set_default_dtype(torch.bfloat16)
     with torch.device("cuda"):
         model = LlamaForCausalLM(config).eval()
-    prompt = torch.randint(0, vocabulary, (1, 128), device="cuda")
+    prompt = torch.randint(0, vocabulary, (sequences, tokens), device="cuda")
     seconds = {}
     with torch.inference_mode():
         for count in (8, 8, 72):
@@ -116,7 +118,7 @@ def transformers_decode(hidden, layers, heads, kv_heads, head_dim, feed_forward,
             torch.cuda.synchronize()
             seconds[count] = time.perf_counter() - start
     # Prompt and start fall out of the difference.
-    return (seconds[72] - seconds[8]) / 64
+    return (seconds[72] - seconds[8]) / 64 / sequences
 
 
 def main(cases_path, seconds_path):
@@ -128,9 +130,12 @@ def main(cases_path, seconds_path):
         try:
             results[case["id"]] = globals()[case["kind"]](**case["arguments"])
         except Exception as error:  # one peer's trouble must not cost the others
+            does_not_fit = isinstance(error, torch.cuda.OutOfMemoryError)
+            results[case["id"]] = "does not fit" if does_not_fit else f"failed: {type(error).__name__}"
             print(f"peer {case['id']} FAILED: {type(error).__name__}: {str(error).splitlines()[:1]}", flush=True)
         finally:
             torch.set_default_dtype(torch.float32)
+            gc.collect()
             torch.cuda.empty_cache()
         with open(seconds_path + ".new", "w") as file:
             json.dump(results, file, indent=1)

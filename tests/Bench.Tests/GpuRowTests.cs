@@ -1,3 +1,4 @@
+using System.Text.Json;
 using LlamaServe.Bench.Gpu;
 
 namespace LlamaServe.Bench.Tests;
@@ -46,10 +47,18 @@ public sealed class GpuRowTests
     public void A_peers_cases_add_up_and_a_missing_one_leaves_the_row_without()
     {
         GpuRow row = new GpuRow("matmul", "a layer") { Value = 1, PeerCases = ["q", "o"] };
-        Assert.That(row.WithPeer(new Dictionary<string, double> { ["q"] = 2, ["o"] = 3 }).PeerValue, Is.EqualTo(5));
-        Assert.That(row.WithPeer(new Dictionary<string, double> { ["q"] = 2 }).PeerValue, Is.Null);
+        Assert.That(row.WithPeer(Answers("""{"q": 2, "o": 3}""")).PeerValue, Is.EqualTo(5));
+        Assert.That(row.WithPeer(Answers("""{"q": 2}""")).PeerValue, Is.Null);
         GpuRow decode = Rate with { PeerValue = null, PeerCases = ["token"] };
-        Assert.That(decode.WithPeer(new Dictionary<string, double> { ["token"] = 0.02 }).PeerValue, Is.EqualTo(50));
+        Assert.That(decode.WithPeer(Answers("""{"token": 0.02}""")).PeerValue, Is.EqualTo(50));
+    }
+
+    [Test]
+    public void A_peer_that_has_no_room_says_so_in_its_row()
+    {
+        GpuRow row = new GpuRow("throughput", "70B") { Value = 1, Peer = "transformers", PeerCases = ["token"] };
+        row = row.WithPeer(Answers("""{"token": "does not fit"}"""));
+        Assert.That((row.Peer, row.PeerValue), Is.EqualTo(("transformers: does not fit", (double?)null)));
     }
 
     [Test]
@@ -73,6 +82,10 @@ public sealed class GpuRowTests
         double operations = 2.0 * model.MatrixElements + 2.0 * model.Shape.LayerMultiplyAdds;
         Assert.That((one with { MostPlaces = 64 }).Floor(slowCores, 64), Is.EqualTo(1e15 / operations).Within(1e-6).Percent);
     }
+
+    /// <summary>As peers.py writes them.</summary>
+    private static Dictionary<string, PeerSeconds> Answers(string json) =>
+        JsonSerializer.Deserialize<Dictionary<string, JsonElement>>(json)!.ToDictionary(each => each.Key, each => PeerSeconds.Of(each.Value));
 
     private static bool? Met(GpuRow row, GoalOf of, double bound) => new Goal(of, bound).IsMet(row);
 }
