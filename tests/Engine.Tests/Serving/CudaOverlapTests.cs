@@ -12,7 +12,11 @@ namespace LlamaServe.Engine.Tests.Serving;
 /// <summary>The whole engine on the emulated device, whose steps overlap as those of a GPU do, and without that.</summary>
 public class CudaOverlapTests
 {
-    private static readonly TinyModel Model = TinyModel.Llama31 with { HiddenSize = 128, HeadDim = 64, Heads = 2, KvHeads = 1, Layers = 2 };
+    private const int Layers = 2, BlockBytes = Layers * 16 * 2 * 64 * 2;
+
+    private static readonly TinyModel Model = TinyModel.Llama31 with { HiddenSize = 128, HeadDim = 64, Heads = 2, KvHeads = 1, Layers = Layers };
+
+    private static readonly TinyModel Mixture = TinyModel.Mixtral with { HiddenSize = 128, HeadDim = 64, Heads = 2, KvHeads = 1, Layers = Layers, BFloat16 = true };
 
     /// <summary>Room for some of the requests at a time, and prompts in pieces.</summary>
     private static readonly EngineOptions Options = new()
@@ -22,7 +26,7 @@ public class CudaOverlapTests
         MinPrefillTokens = 8,
         MaxContextLength = 128,
         StepTimeTarget = TimeSpan.Zero,
-        KvCacheBytes = 10 * 16 * 2 * 2 * 64 * 2,
+        KvCacheBytes = 10 * BlockBytes,
         StepTimeout = TimeSpan.FromMinutes(5),
     };
 
@@ -36,20 +40,43 @@ public class CudaOverlapTests
         Request(40, 14) with { Sampling = new SamplingParameters { Seed = 10, RepetitionPenalty = 0.8f } },
     ];
 
-    private readonly TemporaryFolder _folder = new();
+    private readonly TemporaryFolder _folder = new(), _mixtureFolder = new();
 
     [OneTimeSetUp]
-    public void WriteModel() => TinyModels.Create(Model, _folder.Path, seed: 1);
+    public void WriteModels()
+    {
+        TinyModels.Create(Model, _folder.Path, seed: 1);
+        TinyModels.Create(Mixture, _mixtureFolder.Path, seed: 2);
+    }
 
     [OneTimeTearDown]
-    public void DeleteModel() => _folder.Dispose();
+    public void DeleteModels()
+    {
+        _folder.Dispose();
+        _mixtureFolder.Dispose();
+    }
 
     [Test]
     [Category("CudaEmulated")]
     public async Task Overlapped_steps_give_the_same_ids_and_log_probabilities()
     {
-        string[] expected = await GenerateAsync(overlaps: false);
-        Assert.That(await GenerateAsync(overlaps: true), Is.EqualTo(expected));
+        string[] expected = (await GenerateAsync(Options with { OverlapSteps = false }, Requests)).Results;
+        Assert.That((await GenerateAsync(Options, Requests)).Results, Is.EqualTo(expected));
+        Assert.That(expected, Has.Some.Contains($"{nameof(SampleFinish.Reason)} = {nameof(FinishReason.Stop)}"), "an end that only the token tells");
+    }
+
+    [TestCase(false)]
+    [TestCase(true)]
+    [Category("CudaEmulated")]
+    public async Task Preempted_requests_get_what_they_get_where_there_is_room(bool isMixture)
+    {
+        EngineOptions roomy = Options with { OverlapSteps = false, KvCacheBytes = 100 * BlockBytes };
+        GenerationRequest[] growing = [.. Enumerable.Range(0, 6).Select(i => Request(5 + i, 42))];
+        (string[] expected, long none) = await GenerateAsync(roomy, growing, isMixture);
+        (string[] actual, long preemptions) = await GenerateAsync(Options, growing, isMixture);
+        Assert.That(none, Is.Zero);
+        Assert.That(preemptions, Is.Positive);
+        Assert.That(actual, Is.EqualTo(expected));
     }
 
     [Test]
@@ -74,29 +101,28 @@ public class CudaOverlapTests
     private static string Bits(float value) => BitConverter.SingleToInt32Bits(value).ToString("x");
 
     /// <summary>Everything that the requests get, sample by sample.</summary>
-    private async Task<string[]> GenerateAsync(bool overlaps)
+    private async Task<(string[] Results, long Preemptions)> GenerateAsync(EngineOptions options, GenerationRequest[] requests, bool isMixture = false)
     {
-        EngineOptions options = Options with { OverlapSteps = overlaps };
         CudaBackend backend = Emulated();
         await using var engine = new LlamaEngine(
             () =>
             {
-                var runner = ModelRunner.Create(ModelLoader.Load(_folder.Path, backend), options);
-                Assert.That(runner.Overlaps, Is.EqualTo(overlaps));
+                var runner = ModelRunner.Create(ModelLoader.Load((isMixture ? _mixtureFolder : _folder).Path, backend), options);
+                Assert.That(runner.Overlaps, Is.EqualTo(options.OverlapSteps));
                 return runner;
             },
             options,
             checksEachStep: true);
         await engine.StartAsync();
-        List<Generation> generations = [.. Requests.Select(request => engine.Submit(request).Generation!)];
+        List<Generation> generations = [.. requests.Select(request => engine.Submit(request).Generation!)];
         List<GeneratedToken>[] outcomes = await Task.WhenAll(generations.Select(EngineHarness.CollectAsync));
-        Assert.That(outcomes[3].Finish().Reason, Is.EqualTo(FinishReason.Stop), "an end that only the token tells");
         TestContext.Out.WriteLine($"{engine.GetStatistics().Steps} steps, {engine.GetStatistics().Preemptions} preemptions");
-        return
+        string[] results =
         [
             .. outcomes.SelectMany(tokens => tokens.OrderBy(token => token.Sample).Select(Describe)),
-            .. generations[4].Prompt!.LogProbs!.Select(score => Bits(score.LogProb)),
+            .. generations.SelectMany(generation => generation.Prompt?.LogProbs ?? []).Select(score => Bits(score.LogProb)),
         ];
+        return (results, engine.GetStatistics().Preemptions);
     }
 
     private static CudaBackend Emulated()
