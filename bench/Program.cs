@@ -41,6 +41,7 @@ RootCommand root = new("LlamaServe's measurements and the training of its bundle
     PackCommand.Create(),
     PeersCommand.Create(),
     ReportCommand.Create(),
+    ReturningCommand.Create(),
     ServeCommand.Create(),
     SimulateCommand.Create(),
     StartCommand.Create(),

@@ -15,11 +15,21 @@ internal sealed class EngineCounters
 
     public int KvBlocksUsed { get; set; }
 
+    public int KvHostBlocks { get; set; }
+
+    public int KvHostBlocksUsed { get; set; }
+
+    public long BlocksSwappedOut { get; set; }
+
+    public long BlocksSwappedIn { get; set; }
+
     public long Steps { get; set; }
 
     public long PrefixQueriedTokens { get; set; }
 
     public long PrefixHitTokens { get; set; }
+
+    public long PrefixHostHitTokens { get; set; }
 
     public long Preemptions { get; set; }
 

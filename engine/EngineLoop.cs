@@ -156,7 +156,8 @@ internal sealed class EngineLoop
         _runner = _createRunner();
         RunnerCapacity capacity = _runner.Capacity;
         EngineOptions options = _context.Options;
-        var blocks = new KvCacheManager(capacity.Blocks, options.BlockSize, options.PrefixCaching, _context.Hasher);
+        HostTier? host = capacity.HostBlocks > 0 ? new HostTier(capacity.HostBlocks, _context.Counters) : null;
+        var blocks = new KvCacheManager(capacity.Blocks, options.BlockSize, options.PrefixCaching, _context.Hasher, host);
         _scheduler = new Scheduler(_context.SchedulerOptions(), blocks, _context.Costs, _context.Counters);
         _output = new OutputStage(_context, _live, _scheduler);
         var progress = new StepProgress(blocks);

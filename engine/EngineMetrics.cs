@@ -75,11 +75,16 @@ internal sealed class EngineMetrics : IDisposable
         Gauge("llamaserve.requests.in_flight", "{request}", "Requests that were taken and have not ended.", s => s.RequestsInFlight);
         Gauge("llamaserve.kv_cache.blocks", "{block}", "Blocks of the KV cache.", s => s.KvBlocks);
         Gauge("llamaserve.kv_cache.blocks_used", "{block}", "Blocks that sequences hold.", s => s.KvBlocksUsed);
+        Gauge("llamaserve.kv_cache.host_blocks", "{block}", "Blocks of the KV cache in host memory.", s => s.KvHostBlocks);
+        Gauge("llamaserve.kv_cache.host_blocks_used", "{block}", "Of those the ones that hold a cached prefix.", s => s.KvHostBlocksUsed);
+        Total("llamaserve.kv_cache.blocks_swapped_out", "{block}", "Blocks copied to host memory.", s => s.BlocksSwappedOut);
+        Total("llamaserve.kv_cache.blocks_swapped_in", "{block}", "Blocks copied back from host memory.", s => s.BlocksSwappedIn);
         _meter.CreateObservableGauge("llamaserve.kv_cache.usage", () => Usage(statistics()), "1", "Fraction of the blocks that sequences hold.");
         Total("llamaserve.steps", "{step}", "Steps done.", s => s.Steps);
         Total("llamaserve.preemptions", "{preemption}", "Sequences that lost their blocks.", s => s.Preemptions);
         Total("llamaserve.prefix_cache.queries", "{token}", "Tokens looked for in the prefix cache.", s => s.PrefixQueriedTokens);
         Total("llamaserve.prefix_cache.hits", "{token}", "Tokens found in the prefix cache.", s => s.PrefixHitTokens);
+        Total("llamaserve.prefix_cache.host_hits", "{token}", "Of those the ones found in host memory.", s => s.PrefixHostHitTokens);
         Total("llamaserve.tokens.prefill", "{token}", "Prompt tokens computed.", s => s.PrefillTokens);
         Total("llamaserve.tokens.generated", "{token}", "Tokens generated.", s => s.GeneratedTokens);
         Total("llamaserve.loop.restarts", "{restart}", "Restarts of the loop.", s => s.Restarts);

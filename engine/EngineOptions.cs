@@ -34,6 +34,12 @@ public sealed record EngineOptions
     /// </summary>
     public long? KvCacheBytes { get; init; }
 
+    /// <summary>
+    /// Bytes of host memory behind the prefix cache: what is still of use moves there when its block is reused, and comes back when it
+    /// is asked for; 0 for none.
+    /// </summary>
+    public long KvHostBytes { get; init; }
+
     /// <summary>Element type of keys and values: BF16 everywhere, F32 on the CPU, FP8 or INT8 on a GPU.</summary>
     public DType KvCacheType { get; init; } = DType.BF16;
 
@@ -89,6 +95,11 @@ public sealed record EngineOptions
             throw new ArgumentException($"{nameof(BlockSize)} is {BlockSize}; it must be a power of two", nameof(BlockSize));
         }
         Range(nameof(KvCacheBytes), KvCacheBytes ?? 1, 1, long.MaxValue);
+        Range(nameof(KvHostBytes), KvHostBytes, 0, long.MaxValue / 2);
+        if (KvHostBytes > 0 && !PrefixCaching)
+        {
+            throw new ArgumentException($"{nameof(KvHostBytes)} is {KvHostBytes}; without a prefix cache it must be 0", nameof(KvHostBytes));
+        }
         Range(nameof(MaxContextLength), MaxContextLength ?? 2, 2, 1 << 24);
         Range(nameof(MaxRequests), MaxRequests, 1, 1 << 20);
         Range(nameof(MaxRequestsPerTenant), MaxRequestsPerTenant, 1, 1 << 20);

@@ -21,12 +21,25 @@ public readonly record struct EngineStatistics
     /// <summary>Blocks that some sequence holds; cached prefixes without a holder do not count.</summary>
     public required int KvBlocksUsed { get; init; }
 
+    /// <summary>Blocks in host memory, and those of them that hold a cached prefix whose block was reused.</summary>
+    public required int KvHostBlocks { get; init; }
+
+    public required int KvHostBlocksUsed { get; init; }
+
+    /// <summary>Blocks copied to host memory, and back from it.</summary>
+    public required long BlocksSwappedOut { get; init; }
+
+    public required long BlocksSwappedIn { get; init; }
+
     public required long Steps { get; init; }
 
     /// <summary>Prompt tokens that were asked for, and of those the ones found in the prefix cache.</summary>
     public required long PrefixQueriedTokens { get; init; }
 
     public required long PrefixHitTokens { get; init; }
+
+    /// <summary>Those of <see cref="PrefixHitTokens"/> that came from host memory.</summary>
+    public required long PrefixHostHitTokens { get; init; }
 
     public required long Preemptions { get; init; }
 

@@ -41,6 +41,8 @@ internal sealed class StepMeter(LoopContext context)
         counters.Paused = live.Paused.Count;
         counters.KvBlocks = Blocks!.BlockCount;
         counters.KvBlocksUsed = Blocks.UsedBlocks;
+        counters.KvHostBlocks = Blocks.Host?.BlockCount ?? 0;
+        counters.KvHostBlocksUsed = Blocks.Host?.UsedBlocks ?? 0;
     }
 
     /// <summary>Takes the time since <see cref="Begin"/> for the step's: where steps overlap, it is the time from end to end.</summary>

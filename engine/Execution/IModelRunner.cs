@@ -16,7 +16,7 @@ internal interface IModelRunner : IDisposable
     bool Overlaps => false;
 
     /// <summary>
-    /// Starts a step: makes the plan's copies, which leave the plan once made, computes its tokens and chooses a token for each
+    /// Starts a step: makes the plan's swaps, then its copies, which leave the plan once made, computes its tokens and chooses a token for each
     /// row of logits: slices in order, within a slice by position. Prompt positions are scored, a slice's last known token is
     /// sampled. Nothing is under way when it throws.
     /// </summary>
@@ -35,4 +35,5 @@ internal interface IModelRunner : IDisposable
 /// <param name="ContextLength">Most tokens of a sequence.</param>
 /// <param name="Blocks">Physical KV blocks.</param>
 /// <param name="EndTokenIds">Ids that end a text by default.</param>
-internal sealed record RunnerCapacity(int VocabularySize, int ContextLength, int Blocks, IReadOnlyList<int> EndTokenIds);
+/// <param name="HostBlocks">KV blocks in host memory besides.</param>
+internal sealed record RunnerCapacity(int VocabularySize, int ContextLength, int Blocks, IReadOnlyList<int> EndTokenIds, int HostBlocks = 0);

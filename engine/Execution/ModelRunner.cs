@@ -35,12 +35,13 @@ internal sealed class ModelRunner : IModelRunner
         int logitsRows = options.MaxSequences + options.PromptLogProbRows;
         _decoder.Reserve(options.TokenBudget, logitsRows);
         int blocks = KvCacheSizing.Blocks(_decoder, options, context);
-        _cache = _backend.CreateKvCache(_decoder.CacheShape(blocks, _blockSize, options.KvCacheType));
+        int hostBlocks = KvCacheSizing.HostBlocks(_decoder, options);
+        _cache = _backend.CreateKvCache(_decoder.CacheShape(blocks, _blockSize, options.KvCacheType) with { HostBlocks = hostBlocks });
         _batch = new ForwardBatch(options.TokenBudget, options.MaxSequences, (context + _blockSize - 1) / _blockSize);
         _samplings = [new SamplingBatch(logitsRows), new SamplingBatch(logitsRows)];
         Overlaps = options.OverlapSteps && _backend.Overlaps;
         _forward = () => _decoder.Forward(_batch, _cache);
-        Capacity = new RunnerCapacity(_decoder.Config.VocabularySize, context, blocks, model.Defaults.EosTokenIds);
+        Capacity = new RunnerCapacity(_decoder.Config.VocabularySize, context, blocks, model.Defaults.EosTokenIds, hostBlocks);
         WarmUp(Math.Min(WarmUpTokens, Math.Min(context - 1, options.TokenBudget)));
     }
 
@@ -67,6 +68,11 @@ internal sealed class ModelRunner : IModelRunner
     public void Submit(StepPlan plan)
     {
         _backend.ResetStep();
+        if (plan.Swaps is { Count: > 0 } swaps)
+        {
+            _backend.SwapBlocks(_cache, CollectionsMarshal.AsSpan(swaps));
+            swaps.Clear();
+        }
         _backend.CopyBlocks(_cache, CollectionsMarshal.AsSpan(plan.Copies));
         plan.Copies.Clear();
         Fill(plan, _batch, _blockSize);

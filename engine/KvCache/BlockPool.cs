@@ -35,6 +35,9 @@ internal sealed class BlockPool
 
     public int FreeCount { get; private set; }
 
+    /// <summary>The block that <see cref="Take"/> would give; −1 for none.</summary>
+    public int Next => _head;
+
     /// <summary>Sequences that hold <paramref name="block"/>.</summary>
     public int References(int block) => _references[block];
 

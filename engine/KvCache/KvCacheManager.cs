@@ -14,18 +14,21 @@ namespace LlamaServe.Engine.KvCache;
 /// sequence b:     [  3  ][  5  ][  8  ][  2 ...    same prompt start: reference counts of 3 and 5 are 2
 /// sample of b:    [  3  ][  5  ][  8  ][  2 ...    shares 8 and the partial 2; whoever writes to 2 first copies it
 /// free, cached:   [  7  ][  4  ]                   content still findable by hash until the block is reused
+/// host tier:      ( 11  )( 12  )                   then here, and in a block again once it is asked for
 /// </code>
 /// A block is written only while a single sequence holds it and no hash leads to it.
 /// </summary>
-internal sealed class KvCacheManager
+internal sealed partial class KvCacheManager
 {
     private readonly BlockPool _pool;
     private readonly PrefixCache? _cache;
+    private readonly HostTier? _host;
     private readonly BlockHasher _hasher;
     private readonly int _shift;
 
     /// <param name="blockSize">Tokens of a block: a power of two.</param>
-    public KvCacheManager(int blocks, int blockSize, bool prefixCaching, BlockHasher hasher)
+    /// <param name="host">Where cached content goes when its block is reused; null: nowhere.</param>
+    public KvCacheManager(int blocks, int blockSize, bool prefixCaching, BlockHasher hasher, HostTier? host = null)
     {
         if (!BitOperations.IsPow2(blockSize))
         {
@@ -35,6 +38,7 @@ internal sealed class KvCacheManager
         _shift = BitOperations.Log2((uint)blockSize);
         _pool = new BlockPool(blocks);
         _cache = prefixCaching ? new PrefixCache(blocks) : null;
+        _host = prefixCaching ? host : null;
         _hasher = hasher;
     }
 
@@ -45,6 +49,9 @@ internal sealed class KvCacheManager
 
     public int FreeBlocks => _pool.FreeCount;
 
+    /// <summary>What is behind the prefix cache; null for nothing.</summary>
+    public HostTier? Host => _host;
+
     public int UsedBlocks => _pool.Count - _pool.FreeCount;
 
     /// <summary>Free blocks that should be left to those who run when another one starts, so that they need not preempt at once.</summary>
@@ -52,37 +59,6 @@ internal sealed class KvCacheManager
 
     /// <summary>Blocks that hold <paramref name="tokens"/> tokens.</summary>
     public int BlocksFor(int tokens) => (tokens + BlockSize - 1) >> _shift;
-
-    /// <summary>
-    /// Starts an empty block table with the cached blocks of the longest known prefix. At least the last known token stays to
-    /// be computed, because its logits are wanted, and so do prompt positions that are still to be scored.
-    /// </summary>
-    /// <returns>Tokens that need not be computed.</returns>
-    public int AttachPrefix(Sequence sequence)
-    {
-        if (_cache is null)
-        {
-            return 0;
-        }
-        int reusable = sequence.KnownCount - 1;
-        if (sequence.IsScoring)
-        {
-            reusable = Math.Min(reusable, sequence.ScoredCount);
-        }
-        for (int i = 0; i < reusable >> _shift; i++)
-        {
-            int block = _cache.Find(sequence.Hash(i, BlockSize, _hasher));
-            if (block < 0)
-            {
-                break;
-            }
-            _pool.Share(block);
-            sequence.AppendBlock(block);
-        }
-        sequence.OfferedBlocks = sequence.BlockCount;
-        sequence.ComputedCount = sequence.BlockCount * BlockSize;
-        return sequence.ComputedCount;
-    }
 
     /// <summary>Makes room for the next <paramref name="tokens"/> tokens and makes the blocks they go to writable.</summary>
     /// <param name="copies">Receives the copies that must be made before the step writes.</param>
@@ -110,20 +86,6 @@ internal sealed class KvCacheManager
             sequence.AppendBlock(Take());
         }
         return true;
-    }
-
-    /// <summary>Offers the blocks that the first <paramref name="computed"/> tokens fill to the prefix cache; none of those may be pending.</summary>
-    public void Commit(Sequence sequence, int computed)
-    {
-        if (_cache is null)
-        {
-            return;
-        }
-        for (int full = computed >> _shift; sequence.OfferedBlocks < full; sequence.OfferedBlocks++)
-        {
-            int index = sequence.OfferedBlocks;
-            _cache.Add(sequence.BlockTable[index], sequence.Hash(index, BlockSize, _hasher));
-        }
     }
 
     /// <summary>
@@ -169,6 +131,7 @@ internal sealed class KvCacheManager
         }
         _pool.CheckIntegrity(references);
         _cache?.CheckIntegrity();
+        _host?.CheckIntegrity();
     }
 
     private void MakeWritable(Sequence sequence, int index, List<BlockCopy> copies)
@@ -188,7 +151,11 @@ internal sealed class KvCacheManager
     private int Take()
     {
         int block = _pool.Take();
-        _cache?.Remove(block);
+        if (_cache is not null && _cache.IsCached(block))
+        {
+            _host?.Keep(block, _cache.Content(block));
+            _cache.Remove(block);
+        }
         return block;
     }
 

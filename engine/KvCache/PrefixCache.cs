@@ -1,6 +1,6 @@
 namespace LlamaServe.Engine.KvCache;
 
-/// <summary>Which physical block holds the content of a hash: one block a hash, one hash a block.</summary>
+/// <summary>Which block holds the content of a hash: one block a hash, one hash a block.</summary>
 internal sealed class PrefixCache
 {
     private readonly Dictionary<BlockHash, int> _blocks;
@@ -17,6 +17,9 @@ internal sealed class PrefixCache
     public int Count => _blocks.Count;
 
     public bool IsCached(int block) => _isCached[block];
+
+    /// <summary>What a cached block holds.</summary>
+    public BlockHash Content(int block) => _hashes[block];
 
     /// <summary>The block with this content, or −1.</summary>
     public int Find(BlockHash hash) => _blocks.TryGetValue(hash, out int block) ? block : -1;

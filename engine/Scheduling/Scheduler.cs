@@ -85,6 +85,7 @@ internal sealed class Scheduler(SchedulerOptions options, KvCacheManager blocks,
     public void Schedule(StepPlan plan, long now)
     {
         plan.Clear();
+        plan.Swaps = blocks.Host?.Swaps;
         _left = PrefillBudget.Of(options, _running, costs);
         _running.Rewind();
         while (_running.Next() is Sequence sequence)
@@ -158,7 +159,7 @@ internal sealed class Scheduler(SchedulerOptions options, KvCacheManager blocks,
             return false;
         }
         sequence.Reserve(blocks.BlockSize, _buffers);
-        int hit = blocks.AttachPrefix(sequence);
+        blocks.AttachPrefix(sequence);
         if (!TryMakeRoom(sequence, level, plan, now))
         {
             blocks.Free(sequence);
@@ -168,8 +169,8 @@ internal sealed class Scheduler(SchedulerOptions options, KvCacheManager blocks,
         }
         _blockedHead = null;
         _waiting.Remove(sequence, now, served: true);
-        CountHit(sequence, hit);
-        sequence.Account!.ChargePrompt(sequence, hit);
+        CountHit(sequence, fetched: blocks.FetchPrefix(sequence, plan.Copies));
+        sequence.Account!.ChargePrompt(sequence, sequence.ComputedCount);
         sequence.Level = level;
         _running.Insert(sequence);
         return true;
@@ -217,13 +218,15 @@ internal sealed class Scheduler(SchedulerOptions options, KvCacheManager blocks,
         _waiting.Add(sequence, now);
     }
 
-    private void CountHit(Sequence sequence, int hit)
+    /// <param name="fetched">Tokens of the hit that come from host memory.</param>
+    private void CountHit(Sequence sequence, int fetched)
     {
         if (sequence.Preemptions == 0)
         {
             counters.PrefixQueriedTokens += sequence.KnownCount;
-            counters.PrefixHitTokens += hit;
-            sequence.PrefixHit = hit;
+            counters.PrefixHitTokens += sequence.ComputedCount;
+            counters.PrefixHostHitTokens += fetched;
+            sequence.PrefixHit = sequence.ComputedCount;
         }
     }
 

@@ -45,6 +45,12 @@ internal sealed class StepPlan(int maxSequences)
     /// <summary>Block copies to be made before anything is computed, in order.</summary>
     public List<BlockCopy> Copies { get; } = new(maxSequences);
 
+    /// <summary>
+    /// Swaps with host memory to be made before the copies, in order; null for none. Other than the rest they are those of all plans:
+    /// those of a step that never ran are left for the next one.
+    /// </summary>
+    public List<BlockSwap>? Swaps { get; set; }
+
     public void Clear()
     {
         Array.Clear(_slices, 0, Count);
@@ -88,16 +94,18 @@ internal sealed class StepPlan(int maxSequences)
         }
     }
 
-    /// <summary>Two plans that together do what this one does; copies not yet made go with the first.</summary>
+    /// <summary>Two plans that together do what this one does; swaps and copies not yet made go with the first.</summary>
     public StepPlan[] Halves()
     {
-        StepPlan[] halves = [new StepPlan(Count) { Started = Started }, new StepPlan(Count) { Started = Started }];
+        StepPlan[] halves = [Half(), Half()];
         halves[0].Copies.AddRange(Copies);
         for (int i = 0; i < Count; i++)
         {
             halves[i < Count / 2 ? 0 : 1].Add(_slices[i]);
         }
         return halves;
+
+        StepPlan Half() => new(Count) { Started = Started, Swaps = Swaps };
     }
 
     private void Account(in StepSlice slice, int sign)

@@ -29,6 +29,12 @@ internal sealed class ModelOptions
         Description = "Size of the KV cache in GB [default: what all sequences can fill, at most half of the host's free memory or nearly all of the GPU's]",
     };
 
+    private readonly Option<double> _kvHostGb = new("--kv-host-gb")
+    {
+        Description = "GB of host memory behind the prefix cache, for prompts whose KV blocks were reused; 0 for none",
+        DefaultValueFactory = _ => 0,
+    };
+
     private readonly Option<string> _kvType = Choice(
         "--kv-type", "Element type of the KV cache; auto is bf16. fp8 and int8 are for GPUs, f32 for the CPU", "auto", "bf16", "fp8", "int8", "f32");
 
@@ -57,7 +63,7 @@ internal sealed class ModelOptions
     {
         Option[] all =
         [
-            _model, _device, _threads, _kvCacheGb, _kvType, _blockSize, _maxContext, _maxBatchTokens, _maxSequences,
+            _model, _device, _threads, _kvCacheGb, _kvHostGb, _kvType, _blockSize, _maxContext, _maxBatchTokens, _maxSequences,
             _stepTimeTarget, _maxRequests, _maxRequestsPerTenant, _noPrefixCache,
         ];
         foreach (Option option in all)
@@ -72,6 +78,7 @@ internal sealed class ModelOptions
         EngineOptions engine = new()
         {
             KvCacheBytes = line.GetValue(_kvCacheGb) is { } gigabytes ? (long)(gigabytes * 1e9) : null,
+            KvHostBytes = (long)(line.GetValue(_kvHostGb) * 1e9),
             KvCacheType = KvType(line.GetValue(_kvType)!),
             BlockSize = line.GetValue(_blockSize),
             MaxContextLength = line.GetValue(_maxContext),
@@ -119,6 +126,7 @@ internal sealed class ModelOptions
     private string? FlagOf(string? property) => property switch
     {
         nameof(EngineOptions.KvCacheBytes) => _kvCacheGb.Name,
+        nameof(EngineOptions.KvHostBytes) => _kvHostGb.Name,
         nameof(EngineOptions.BlockSize) => _blockSize.Name,
         nameof(EngineOptions.MaxContextLength) => _maxContext.Name,
         nameof(EngineOptions.TokenBudget) => _maxBatchTokens.Name,

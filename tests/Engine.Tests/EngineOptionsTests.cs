@@ -12,6 +12,8 @@ public class EngineOptionsTests
         yield return new TestCaseData("StepTimeTarget", options with { StepTimeTarget = TimeSpan.FromSeconds(-1) });
         yield return new TestCaseData("StepTimeout", options with { StepTimeout = TimeSpan.Zero });
         yield return new TestCaseData("KvCacheBytes", options with { KvCacheBytes = 0 });
+        yield return new TestCaseData("KvHostBytes", options with { KvHostBytes = -1 });
+        yield return new TestCaseData("KvHostBytes", options with { KvHostBytes = 1 << 30, PrefixCaching = false });
         yield return new TestCaseData("MaxHostBytesPerRequest", options with { MaxHostBytesPerRequest = options.MaxHostBytes + 1 });
         yield return new TestCaseData("MaxSamples", options with { MaxSamples = 0 });
         yield return new TestCaseData("TokenBuffer", options with { TokenBuffer = 0 });

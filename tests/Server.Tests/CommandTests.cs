@@ -141,6 +141,7 @@ public sealed class CommandTests
     [TestCase("--port", "70000")]
     [TestCase("--max-batch-tokens", "0")]
     [TestCase("--kv-type", "f8")]
+    [TestCase("--kv-host-gb", "-1")]
     [TestCase("--address", "nowhere")]
     [TestCase("--drain-timeout", "-1")]
     [TestCase("--no-such-option", "1")]

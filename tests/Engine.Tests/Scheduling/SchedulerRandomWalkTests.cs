@@ -24,12 +24,18 @@ public class SchedulerRandomWalkTests
     [TestCase(13, 24, 4, 16, 8, false, true)]
     [TestCase(14, 17, 4, 8, 8, true, true)]
     [TestCase(15, 200, 4, 64, 32, true, true)]
+    [TestCase(16, 24, 4, 16, 8, true, false, 100)]
+    [TestCase(17, 18, 4, 64, 16, true, true, 3)]
+    [TestCase(18, 24, 4, 16, 8, true, true, 12)]
+    [TestCase(19, 40, 1, 24, 6, true, true, 30)]
+    [TestCase(20, 17, 4, 8, 8, true, false, 1)]
+    [TestCase(21, 64, 4, 32, 8, true, true, 40)]
     public void All_work_is_done_with_the_right_tokens(
-        int seed, int blocks, int blockSize, int budget, int maxSequences, bool prefixCaching, bool overlaps)
+        int seed, int blocks, int blockSize, int budget, int maxSequences, bool prefixCaching, bool overlaps, int hostBlocks = 0)
     {
         const int Steps = 12_500;
         var faults = new Random(~seed);
-        var walk = new Walk(seed, new SchedulerHarness(blocks, blockSize, budget, maxSequences, prefixCaching, agingInterval: 50, overlaps)
+        var walk = new Walk(seed, new SchedulerHarness(blocks, blockSize, budget, maxSequences, prefixCaching, agingInterval: 50, overlaps, hostBlocks)
         {
             IsEnd = token => token % 23 == 0,
             Fails = () => faults.Next(60) == 0,
@@ -48,6 +54,11 @@ public class SchedulerRandomWalkTests
         {
             Assert.That(walk.PrefixHits, Is.Positive);
         }
+        if (hostBlocks > 0)
+        {
+            Assert.That(walk.SwappedOut, Is.Positive);
+            Assert.That(walk.SwappedIn, Is.Positive);
+        }
     }
 
     private sealed class Walk(int seed, SchedulerHarness harness)
@@ -61,6 +72,10 @@ public class SchedulerRandomWalkTests
         public long Preemptions => harness.Counters.Preemptions;
 
         public long PrefixHits => harness.Counters.PrefixHitTokens;
+
+        public long SwappedOut => harness.Counters.BlocksSwappedOut;
+
+        public long SwappedIn => harness.Counters.BlocksSwappedIn;
 
         public void Step()
         {

@@ -47,4 +47,44 @@ public class AllocationTests
         Assert.That(results.Sum(r => r.Count), Is.EqualTo(32 * 500));
         Assert.That(after - before, Is.Zero);
     }
+
+    /// <summary>Texts of a second round push those of the first out of a pool that has room for one round, into a tier that is full as well.</summary>
+    [TestCase(false)]
+    [TestCase(true)]
+    public async Task Steps_that_move_blocks_to_host_memory_allocate_nothing(bool overlaps)
+    {
+        const int Requests = 16;
+        int step = 0;
+        long swapped = 0, before = 0, after = 0;
+        LlamaEngine? engine = null;
+        List<Generation> generations = [];
+        Func<bool> allRead = () => generations.Count == Requests && generations.TrueForAll(static g => g.Tokens.Count == 0);
+        var runner = new NullModelRunner(() =>
+        {
+            SpinWait.SpinUntil(allRead);
+            if (++step is 150 or 400)
+            {
+                (before, after) = (after, GC.GetAllocatedBytesForCurrentThread());
+                swapped = engine!.GetStatistics().BlocksSwappedOut - swapped;
+            }
+        }, overlaps, blocks: 600, hostBlocks: 200);
+        await using (engine = new LlamaEngine(() => runner, EngineHarness.Small with { TokenBuffer = 600, BlockSize = 16, MaxSequences = Requests }))
+        {
+            await engine.StartAsync();
+            for (int round = 0; round < 2; round++)
+            {
+                generations = [];
+                step = 0;
+                generations = [.. Enumerable.Range(0, Requests).Select(i => engine.Submit(new GenerationRequest
+                {
+                    PromptTokenIds = new[] { 1 + round, 2 + i, 3 },
+                    MaxTokens = 500,
+                    ReturnText = false,
+                }).Generation!)];
+                await Task.WhenAll(generations.Select(EngineHarness.CollectAsync));
+            }
+        }
+        Assert.That(swapped, Is.GreaterThan(200));
+        Assert.That(after - before, Is.Zero);
+    }
 }

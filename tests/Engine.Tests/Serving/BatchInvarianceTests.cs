@@ -8,7 +8,7 @@ namespace LlamaServe.Engine.Tests.Serving;
 
 /// <summary>
 /// The bundled model on the CPU backend: the same request gives the same ids and the same log-probabilities, bit for bit,
-/// whatever else is in the batch, however its prompt is cut, wherever its keys and values come from.
+/// whatever else is in the batch, however its prompt is cut, wherever its keys and values come from, host memory included.
 /// </summary>
 public class BatchInvarianceTests
 {
@@ -37,6 +37,27 @@ public class BatchInvarianceTests
         Assert.That(chunked, Is.EqualTo(alone), "chunked");
         Assert.That(afterHit, Is.EqualTo(alone), "after a prefix hit");
         Assert.That(preempted, Is.EqualTo(alone), "after preemption");
+    }
+
+    /// <summary>In a pool of 28 blocks that ten sequences share, round after round.</summary>
+    [Test]
+    public async Task With_a_tier_in_host_memory_tokens_are_the_same()
+    {
+        Outcome[] alone = await AloneAsync();
+        await using LlamaEngine engine = await StartAsync(Roomy with { KvCacheBytes = 450 * BytesPerToken, KvHostBytes = 1000 * BytesPerToken });
+        int preemptions = 0;
+        for (int round = 0; round < 4; round++)
+        {
+            Outcome[] outcomes = await AmongOthersAsync(engine, 8, subjectPriority: -1);
+            Assert.That(outcomes, Is.EqualTo(alone), $"round {round}");
+            preemptions += outcomes.Sum(o => o.Preemptions);
+        }
+        EngineStatistics statistics = engine.GetStatistics();
+        Assert.That(preemptions, Is.Positive);
+        Assert.That(statistics.BlocksSwappedIn, Is.GreaterThan(20));
+        Assert.That(statistics.PrefixHostHitTokens, Is.InRange(100, statistics.PrefixHitTokens));
+        Assert.That(statistics.KvHostBlocks, Is.EqualTo(1000 / 16));
+        Assert.That(statistics.KvHostBlocksUsed, Is.InRange(1, 1000 / 16));
     }
 
     [Test]

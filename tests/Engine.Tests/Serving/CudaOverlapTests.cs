@@ -79,6 +79,17 @@ public class CudaOverlapTests
         Assert.That(actual, Is.EqualTo(expected));
     }
 
+    [TestCase(false)]
+    [TestCase(true)]
+    [Category("CudaEmulated")]
+    public async Task With_a_tier_in_host_memory_ids_and_log_probabilities_are_the_same(bool overlaps)
+    {
+        EngineOptions tiered = Options with { OverlapSteps = overlaps, KvHostBytes = 24 * BlockBytes };
+        string[] expected = (await GenerateAsync(Options with { OverlapSteps = false }, Requests)).Results;
+        // Twice: what the first round computed comes back in the second one.
+        Assert.That((await GenerateAsync(tiered, Requests, rounds: 2)).Results, Is.EqualTo(expected));
+    }
+
     [Test]
     public void Steps_on_the_cpu_do_not_overlap()
     {
@@ -100,8 +111,9 @@ public class CudaOverlapTests
 
     private static string Bits(float value) => BitConverter.SingleToInt32Bits(value).ToString("x");
 
-    /// <summary>Everything that the requests get, sample by sample.</summary>
-    private async Task<(string[] Results, long Preemptions)> GenerateAsync(EngineOptions options, GenerationRequest[] requests, bool isMixture = false)
+    /// <summary>Everything that the requests get in the last round, sample by sample.</summary>
+    private async Task<(string[] Results, long Preemptions)> GenerateAsync(
+        EngineOptions options, GenerationRequest[] requests, bool isMixture = false, int rounds = 1)
     {
         CudaBackend backend = Emulated();
         await using var engine = new LlamaEngine(
@@ -114,8 +126,14 @@ public class CudaOverlapTests
             options,
             checksEachStep: true);
         await engine.StartAsync();
-        List<Generation> generations = [.. requests.Select(request => engine.Submit(request).Generation!)];
-        List<GeneratedToken>[] outcomes = await Task.WhenAll(generations.Select(EngineHarness.CollectAsync));
+        List<Generation> generations = [];
+        List<GeneratedToken>[] outcomes = [];
+        for (int round = 0; round < rounds; round++)
+        {
+            generations = [.. requests.Select(request => engine.Submit(request).Generation!)];
+            outcomes = await Task.WhenAll(generations.Select(EngineHarness.CollectAsync));
+        }
+        Assert.That(engine.GetStatistics().BlocksSwappedIn, options.KvHostBytes > 0 ? Is.Positive : Is.Zero);
         TestContext.Out.WriteLine($"{engine.GetStatistics().Steps} steps, {engine.GetStatistics().Preemptions} preemptions");
         string[] results =
         [

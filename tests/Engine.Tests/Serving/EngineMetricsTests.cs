@@ -37,7 +37,7 @@ public class EngineMetricsTests(bool overlaps)
                 collected = true;
             }
             Thread.Sleep(1);
-        });
+        }, hostBlocks: 20);
         await Task.WhenAll(Enumerable.Range(0, 3).Select(i => harness.RunAsync(EngineHarness.Request(seed: i))));
         await harness.UntilAsync(s => s.RunningSequences == 0);
         listener.RecordObservableInstruments();
@@ -47,6 +47,9 @@ public class EngineMetricsTests(bool overlaps)
         Assert.That(seen["llamaserve.tokens.generated"], Is.EqualTo(30));
         Assert.That(seen["llamaserve.tokens.prefill"], Is.EqualTo(30));
         Assert.That(seen["llamaserve.kv_cache.blocks"], Is.EqualTo(64));
+        Assert.That(seen["llamaserve.kv_cache.host_blocks"], Is.EqualTo(20));
+        string[] unused = ["host_blocks_used", "blocks_swapped_out", "blocks_swapped_in"];
+        Assert.That(unused.Select(name => seen[$"llamaserve.kv_cache.{name}"]).Append(seen["llamaserve.prefix_cache.host_hits"]), Is.All.Zero);
         string[] measured =
         [
             "gen_ai.server.request.duration", "gen_ai.server.time_to_first_token", "gen_ai.server.time_per_output_token",

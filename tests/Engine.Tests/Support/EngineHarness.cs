@@ -37,14 +37,15 @@ internal sealed class EngineHarness : IAsyncDisposable
         Func<Sequence, bool>? isNaN = null,
         Action<StepPlan>? beforeResults = null,
         Action? beforeText = null,
-        Action? beforeDispose = null)
+        Action? beforeDispose = null,
+        int hostBlocks = 0)
     {
         options ??= Small;
         EngineHarness? harness = null;
         var engine = new LlamaEngine(
             () =>
             {
-                var runner = new ScriptedModelRunner(options, 1000, context, blocks, endIds ?? [])
+                var runner = new ScriptedModelRunner(options, 1000, context, blocks, endIds, hostBlocks)
                 {
                     BeforeStep = beforeStep,
                     BeforeResults = beforeResults,

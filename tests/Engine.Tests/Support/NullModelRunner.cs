@@ -6,18 +6,19 @@ using LlamaServe.Kernels;
 namespace LlamaServe.Engine.Tests.Support;
 
 /// <summary>A device that computes nothing and always chooses token 5: what is left is the engine.</summary>
-internal sealed class NullModelRunner(Action beforeStep, bool overlaps = false) : IModelRunner
+internal sealed class NullModelRunner(Action beforeStep, bool overlaps = false, int blocks = 8192, int hostBlocks = 0) : IModelRunner
 {
     private readonly SamplingBatch[] _samplings = [new(512), new(512)];
     private int _submitted, _completed;
 
     public bool Overlaps => overlaps;
 
-    public RunnerCapacity Capacity { get; } = new(1000, 1024, 8192, []);
+    public RunnerCapacity Capacity { get; } = new(1000, 1024, blocks, [], hostBlocks);
 
     public void Submit(StepPlan plan)
     {
         beforeStep();
+        plan.Swaps?.Clear();
         plan.Copies.Clear();
         SamplingBatch sampling = _samplings[_submitted++ & 1];
         SamplingRows.Fill(plan, sampling);

@@ -10,19 +10,29 @@ namespace LlamaServe.Engine.Tests.Support;
 internal sealed class PagedMemory
 {
     private readonly int[] _slots;
+    private readonly int[] _hostSlots;
     private readonly int _blockSize;
 
-    public PagedMemory(int blocks, int blockSize)
+    public PagedMemory(int blocks, int blockSize, int hostBlocks = 0)
     {
         _blockSize = blockSize;
         _slots = new int[blocks * blockSize];
+        _hostSlots = new int[hostBlocks * blockSize];
         Array.Fill(_slots, -1);
+        Array.Fill(_hostSlots, -1);
     }
 
-    /// <summary>Makes the plan's copies and stores its tokens.</summary>
+    /// <summary>Makes the plan's swaps and copies and stores its tokens.</summary>
     /// <param name="pending">What the step before chose, for tokens that are pending.</param>
     public void Store(StepPlan plan, ReadOnlySpan<int> pending)
     {
+        foreach (BlockSwap swap in plan.Swaps ?? [])
+        {
+            Span<int> block = _slots.AsSpan(swap.Block * _blockSize, _blockSize);
+            Span<int> hostBlock = _hostSlots.AsSpan(swap.HostBlock * _blockSize, _blockSize);
+            (swap.ToHost ? block : hostBlock).CopyTo(swap.ToHost ? hostBlock : block);
+        }
+        plan.Swaps?.Clear();
         foreach (BlockCopy copy in plan.Copies)
         {
             _slots.AsSpan(copy.Source * _blockSize, _blockSize).CopyTo(_slots.AsSpan(copy.Destination * _blockSize));

@@ -15,17 +15,17 @@ internal sealed class SchedulerHarness
 
     public SchedulerHarness(
         int blocks = 64, int blockSize = 4, int budget = 32, int maxSequences = 8, bool prefixCaching = true, long agingInterval = long.MaxValue,
-        bool overlaps = false)
+        bool overlaps = false, int hostBlocks = 0)
     {
         Options = new SchedulerOptions(budget, maxSequences, MinPrefillTokens: 4, PromptLogProbRows: 5, AgingInterval: agingInterval);
         Hasher = new BlockHasher(new byte[16]);
-        Blocks = new KvCacheManager(blocks, blockSize, prefixCaching, Hasher);
+        Blocks = new KvCacheManager(blocks, blockSize, prefixCaching, Hasher, hostBlocks > 0 ? new HostTier(hostBlocks, Counters) : null);
         Scheduler = new Scheduler(Options, Blocks, new StepCostModel(), Counters);
         Progress = new StepProgress(Blocks);
         Plan = new StepPlan(maxSequences);
         _spare = new StepPlan(maxSequences);
         _overlaps = overlaps;
-        _memory = new PagedMemory(blocks, blockSize);
+        _memory = new PagedMemory(blocks, blockSize, hostBlocks);
     }
 
     public SchedulerOptions Options { get; }
@@ -74,8 +74,12 @@ internal sealed class SchedulerHarness
         Scheduler.Schedule(Plan, Now);
         CheckPlan();
         Scheduler.CheckIntegrity();
-        _memory.Store(Plan, _chosen);
-        CheckMemory();
+        // An empty plan is not run: what it was to swap is left for the next one.
+        if (!Plan.IsEmpty)
+        {
+            _memory.Store(Plan, _chosen);
+            CheckMemory();
+        }
         int[] chosen = Choose();
         StepProgress.Advance(Plan);
         StepPlan? done = _overlaps ? _underWay : Plan;

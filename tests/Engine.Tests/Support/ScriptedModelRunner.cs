@@ -16,10 +16,10 @@ internal sealed class ScriptedModelRunner : IModelRunner
     private readonly Queue<(StepPlan Plan, SamplingBatch Results)> _underWay = [];
     private SamplingBatch _sampling;
 
-    public ScriptedModelRunner(EngineOptions options, int vocabulary = 1000, int context = 256, int blocks = 64, params int[] endIds)
+    public ScriptedModelRunner(EngineOptions options, int vocabulary = 1000, int context = 256, int blocks = 64, int[]? endIds = null, int hostBlocks = 0)
     {
-        Capacity = new RunnerCapacity(vocabulary, context, blocks, endIds);
-        _memory = new PagedMemory(blocks, options.BlockSize);
+        Capacity = new RunnerCapacity(vocabulary, context, blocks, endIds ?? [], hostBlocks);
+        _memory = new PagedMemory(blocks, options.BlockSize, hostBlocks);
         int rows = options.MaxSequences + options.PromptLogProbRows;
         _samplings = [new SamplingBatch(rows), new SamplingBatch(rows)];
         _sampling = _samplings[0];
