@@ -16,7 +16,7 @@ internal interface IModelRunner : IDisposable
     bool Overlaps => false;
 
     /// <summary>
-    /// Starts a step: makes the plan's swaps, then its copies, which leave the plan once made, computes its tokens and chooses a token for each
+    /// Starts a step: makes the plan's swaps, then its copies, which leave their lists once made, computes its tokens and chooses a token for each
     /// row of logits: slices in order, within a slice by position. Prompt positions are scored, a slice's last known token is
     /// sampled. Nothing is under way when it throws.
     /// </summary>

@@ -1,4 +1,5 @@
 using LlamaServe.Engine.KvCache;
+using LlamaServe.Kernels;
 
 namespace LlamaServe.Engine.Scheduling;
 
@@ -16,6 +17,7 @@ internal sealed class Scheduler(SchedulerOptions options, KvCacheManager blocks,
     private readonly WaitingQueue _waiting = new(options.AgingInterval);
     private readonly TenantAccounts _tenants = new();
     private readonly SequenceBuffers _buffers = new(options.MaxSequences);
+    private readonly List<BlockCopy> _copies = new(options.MaxSequences);
     private PrefillBudget _left;
     private Sequence? _blockedHead;
     private int _blockedFree;
@@ -85,6 +87,7 @@ internal sealed class Scheduler(SchedulerOptions options, KvCacheManager blocks,
     public void Schedule(StepPlan plan, long now)
     {
         plan.Clear();
+        plan.Copies = _copies;
         plan.Swaps = blocks.Host?.Swaps;
         _left = PrefillBudget.Of(options, _running, costs);
         _running.Rewind();

@@ -42,19 +42,18 @@ internal sealed class StepPlan(int maxSequences)
 
     public ReadOnlySpan<StepSlice> Slices => _slices.AsSpan(0, Count);
 
-    /// <summary>Block copies to be made before anything is computed, in order.</summary>
-    public List<BlockCopy> Copies { get; } = new(maxSequences);
-
     /// <summary>
-    /// Swaps with host memory to be made before the copies, in order; null for none. Other than the rest they are those of all plans:
-    /// those of a step that never ran are left for the next one.
+    /// Block copies to be made before anything is computed, in order. Other than the rest they are those of all plans, and so are the
+    /// swaps: block tables count on them, so where a step never runs they are left for whatever runs next.
     /// </summary>
+    public List<BlockCopy> Copies { get; set; } = [];
+
+    /// <summary>Swaps with host memory to be made before the copies, in order; null for none.</summary>
     public List<BlockSwap>? Swaps { get; set; }
 
     public void Clear()
     {
         Array.Clear(_slices, 0, Count);
-        Copies.Clear();
         Count = 0;
         TokenCount = 0;
         PrefillTokens = 0;
@@ -94,18 +93,17 @@ internal sealed class StepPlan(int maxSequences)
         }
     }
 
-    /// <summary>Two plans that together do what this one does; swaps and copies not yet made go with the first.</summary>
+    /// <summary>Two plans that together do what this one does.</summary>
     public StepPlan[] Halves()
     {
         StepPlan[] halves = [Half(), Half()];
-        halves[0].Copies.AddRange(Copies);
         for (int i = 0; i < Count; i++)
         {
             halves[i < Count / 2 ? 0 : 1].Add(_slices[i]);
         }
         return halves;
 
-        StepPlan Half() => new(Count) { Started = Started, Swaps = Swaps };
+        StepPlan Half() => new(Count) { Started = Started, Copies = Copies, Swaps = Swaps };
     }
 
     private void Account(in StepSlice slice, int sign)

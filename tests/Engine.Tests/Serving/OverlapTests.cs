@@ -46,6 +46,41 @@ public class OverlapTests
         await harness.UntilAsync(s => s is { KvBlocksUsed: 0, RunningSequences: 0, RequestsInFlight: 0, Restarts: 0 });
     }
 
+    /// <summary>The step ahead is tried again on block tables of the later plan, whose copies were not made yet.</summary>
+    [Test]
+    public async Task A_step_that_fails_when_the_next_one_could_not_be_started_is_computed_again_after_the_copies_of_both()
+    {
+        bool hasFailed = false, failsNext = false;
+        using var gate = new StepGate();
+        await using EngineHarness harness = await EngineHarness.StartAsync(
+            overlaps: true,
+            beforeStep: plan =>
+            {
+                gate.Pass(plan);
+                if (plan.Copies.Count > 0 && !hasFailed)
+                {
+                    hasFailed = failsNext = true;
+                    throw new InvalidOperationException("not started");
+                }
+            },
+            beforeResults: _ =>
+            {
+                if (failsNext)
+                {
+                    failsNext = false;
+                    throw new InvalidOperationException("no results");
+                }
+            });
+        GenerationRequest company = EngineHarness.Request(seed: 2, newTokens: 120);
+        Task<List<GeneratedToken>> beside = harness.RunAsync(company);
+        GenerationRequest request = EngineHarness.Request(newTokens: 12) with { Samples = 3 };
+        Generation generation = harness.Submit(request);
+        gate.Open();
+        AssertComplete(request, generation, await EngineHarness.CollectAsync(generation));
+        Assert.That((await beside).Ids(), Is.EqualTo(ScriptedModelRunner.Expected(company.PromptTokenIds.Span, 120)));
+        Assert.That((hasFailed, failsNext), Is.EqualTo((true, false)));
+    }
+
     [Test]
     public async Task A_request_whose_results_cannot_be_had_fails_alone()
     {
