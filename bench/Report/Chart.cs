@@ -75,7 +75,7 @@ internal sealed partial class Chart(string key, string title, string across, str
         plot.Axes.Color(Color.FromHex(ink));
         plot.Grid.MajorLineColor = Color.FromHex("#888888").WithAlpha(0.25);
         plot.Axes.AutoScale();
-        plot.Axes.SetLimitsY(0, Math.Max(plot.Axes.GetDataLimits().Top * 1.05, double.Epsilon));
+        plot.Axes.SetLimitsY(0, Math.Max(plot.Axes.GetDataLimits().Top * 1.12, double.Epsilon));
         ShowLegend(plot, Color.FromHex(ink));
         plot.Font.Set(Font);
         return plot;
