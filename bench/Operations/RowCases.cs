@@ -1,6 +1,7 @@
 using LlamaServe.Bench.Models;
 using LlamaServe.Kernels;
 using LlamaServe.Kernels.Cpu;
+using TorchSharp;
 using static TorchSharp.torch;
 using TorchTensor = TorchSharp.torch.Tensor;
 
@@ -13,6 +14,9 @@ namespace LlamaServe.Bench.Operations;
 internal sealed class RowCases(CpuBackend backend, LlamaShape shape, int[] rowCounts)
 {
     private const float Epsilon = 1e-5f;
+
+    /// <summary>Kept, since TorchSharp lets go of a scalar while libtorch reads it, and a collection just then frees it.</summary>
+    private static readonly Scalar TorchEpsilon = Epsilon, Two = 2;
 
     public IEnumerable<OperationCase> All() => rowCounts.SelectMany(rows => RmsNorm(rows).Concat(GatedActivation(rows)).Concat(GatherRows(rows)))
         .Concat(Embed(WeightFormat.BF16)).Concat(Embed(WeightFormat.Q8_0));
@@ -127,9 +131,9 @@ internal sealed class RowCases(CpuBackend backend, LlamaShape shape, int[] rowCo
 
     private static void Norm(TorchTensor x, TorchTensor gain)
     {
-        using TorchTensor squares = x.pow(2);
+        using TorchTensor squares = x.pow(Two);
         using TorchTensor mean = squares.mean([-1], keepdim: true);
-        using TorchTensor shifted = mean.add(Epsilon);
+        using TorchTensor shifted = mean.add(TorchEpsilon);
         using TorchTensor scale = shifted.rsqrt();
         using TorchTensor scaled = x.mul(scale);
         gain.mul(scaled).Dispose();

@@ -2,6 +2,7 @@ using LlamaServe.Bench.Models;
 using LlamaServe.Kernels;
 using LlamaServe.Kernels.Cpu;
 using LlamaServe.Models.Weights;
+using TorchSharp;
 using static TorchSharp.torch;
 using Tensor = TorchSharp.torch.Tensor;
 
@@ -13,7 +14,10 @@ namespace LlamaServe.Bench.Peers;
 /// </summary>
 internal sealed unsafe class NaiveLlama : IDisposable
 {
-    private const double Epsilon = 1e-5, RopeTheta = 10_000;
+    private const double RopeTheta = 10_000;
+
+    /// <summary>Kept, since TorchSharp lets go of a scalar while libtorch reads it, and a collection just then frees it.</summary>
+    private static readonly Scalar Epsilon = 1e-5;
 
     private readonly LlamaShape _shape;
     private readonly ScalarType _type;
@@ -34,8 +38,8 @@ internal sealed unsafe class NaiveLlama : IDisposable
         }
 
         using IDisposable scope = NewDisposeScope();
-        Tensor pairs = pow(RopeTheta, -arange(0, shape.HeadSize, 2, ScalarType.Float32) / shape.HeadSize);
-        Tensor angles = outer(arange(shape.Context, ScalarType.Float32), pairs);
+        Tensor pairs = tensor([.. Enumerable.Range(0, shape.HeadSize / 2).Select(pair => (float)Math.Pow(RopeTheta, -2.0 * pair / shape.HeadSize))]);
+        Tensor angles = outer(tensor([.. Enumerable.Range(0, shape.Context).Select(position => (float)position)]), pairs);
         (_cos, _sin) = (angles.cos().to(type).MoveToOuterDisposeScope(), angles.sin().to(type).MoveToOuterDisposeScope());
     }
 

@@ -1,4 +1,5 @@
 using LlamaServe.Testing;
+using TorchSharp;
 using static TorchSharp.torch;
 
 namespace LlamaServe.Models.Tests.Decoders;
@@ -10,6 +11,9 @@ namespace LlamaServe.Models.Tests.Decoders;
 internal sealed class TorchDecoder(TinySnapshot snapshot)
 {
     private readonly TinyModel _model = snapshot.Model;
+
+    /// <summary>Every scalar given to torch: TorchSharp lets go of one while libtorch reads it, and a collection just then frees it.</summary>
+    private readonly List<Scalar> _scalars = [];
 
     /// <returns>[tokens.Length · vocabulary] logits of every position, row by row.</returns>
     public double[] Logits(ReadOnlySpan<int> tokens)
@@ -66,8 +70,8 @@ internal sealed class TorchDecoder(TinySnapshot snapshot)
         int group = _model.Heads / _model.KvHeads;
         k = Rotate(k).repeat_interleave(group, dim: 0);
         v = v.repeat_interleave(group, dim: 0);
-        Tensor scores = Rotate(q).matmul(k.transpose(1, 2)) / Math.Sqrt(_model.HeadDim);
-        scores = scores.masked_fill(Hidden(x.shape[0]), double.NegativeInfinity);
+        Tensor scores = Rotate(q).matmul(k.transpose(1, 2)) / Kept(Math.Sqrt(_model.HeadDim));
+        scores = scores.masked_fill(Hidden(x.shape[0]), Kept(double.NegativeInfinity));
         Tensor mixed = nn.functional.softmax(scores, dim: -1).matmul(v);
         return mixed.transpose(0, 1).reshape(x.shape[0], _model.Heads * _model.HeadDim).matmul(Weight(name + "o_proj.weight").t());
     }
@@ -86,14 +90,22 @@ internal sealed class TorchDecoder(TinySnapshot snapshot)
     // [tokens, tokens]: true where the column's token lies after the row's, or before its window.
     private Tensor Hidden(long tokens)
     {
-        Tensor distance = arange(tokens).unsqueeze(1) - arange(tokens).unsqueeze(0);
-        Tensor later = distance.lt(0);
-        return _model.SlidingWindow > 0 ? later.logical_or(distance.ge(_model.SlidingWindow)) : later;
+        Tensor distance = Positions(tokens).unsqueeze(1) - Positions(tokens).unsqueeze(0);
+        Tensor later = distance.lt(Kept(0));
+        return _model.SlidingWindow > 0 ? later.logical_or(distance.ge(Kept(_model.SlidingWindow))) : later;
+    }
+
+    private static Tensor Positions(long tokens) => tensor([.. Enumerable.Range(0, (int)tokens).Select(position => (double)position)]);
+
+    private Scalar Kept(Scalar scalar)
+    {
+        _scalars.Add(scalar);
+        return scalar;
     }
 
     private Tensor Rotate(Tensor heads)
     {
-        Tensor angles = arange(heads.shape[1], dtype: float64).unsqueeze(1) * tensor(Frequencies(_model)).unsqueeze(0);
+        Tensor angles = Positions(heads.shape[1]).unsqueeze(1) * tensor(Frequencies(_model)).unsqueeze(0);
         Tensor cos = angles.cos(), sin = angles.sin();
         int half = _model.HeadDim / 2;
         Tensor first = heads.narrow(-1, 0, half), second = heads.narrow(-1, half, half);
@@ -128,7 +140,7 @@ internal sealed class TorchDecoder(TinySnapshot snapshot)
         return sum;
     }
 
-    private Tensor Norm(Tensor x, Tensor gain) => x * (x.square().mean([-1], keepdim: true) + _model.RmsNormEpsilon).rsqrt() * gain;
+    private Tensor Norm(Tensor x, Tensor gain) => x * (x.square().mean([-1], keepdim: true) + Kept(_model.RmsNormEpsilon)).rsqrt() * gain;
 
     private Tensor Weight(string name)
     {
