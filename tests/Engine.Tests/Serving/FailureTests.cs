@@ -160,10 +160,13 @@ public class FailureTests(bool overlaps)
     public async Task A_fault_outside_the_model_restarts_the_loop_and_keeps_the_work()
     {
         int texts = 0;
+        // An engine that starts again takes no requests.
+        using var submitted = new ManualResetEventSlim();
         await using EngineHarness harness = await EngineHarness.StartAsync(
             overlaps,
             beforeText: () =>
             {
+                submitted.Wait();
                 if (++texts == 6)
                 {
                     throw new InvalidOperationException("once");
@@ -171,7 +174,9 @@ public class FailureTests(bool overlaps)
             },
             beforeDispose: () => throw new InvalidOperationException("a runner that cannot be freed"));
         var requests = Enumerable.Range(0, 4).Select(i => EngineHarness.Request(seed: i, prompt: 3, newTokens: 20, sampling: (ulong)i)).ToList();
-        List<GeneratedToken>[] outcomes = await Task.WhenAll(requests.Select(harness.RunAsync));
+        Task<List<GeneratedToken>>[] runs = [.. requests.Select(harness.RunAsync)];
+        submitted.Set();
+        List<GeneratedToken>[] outcomes = await Task.WhenAll(runs);
         Assert.That(harness.Engine.GetStatistics().Restarts, Is.EqualTo(1));
         for (int i = 0; i < requests.Count; i++)
         {
