@@ -14,8 +14,7 @@ internal sealed unsafe class ExpertMatMul(CudaRuntime runtime)
     private const int TilesAcross = 16;
 
     private readonly Dictionary<MatMulLayout, CudaKernel[]> _kernels = [];
-    private DevicePtr _partial, _tickets;
-    private long _partialBytes, _ticketBytes;
+    private readonly SplitWorkspace _workspace = new();
 
     /// <summary>Loads the kernels of a weight and takes the memory that its products need.</summary>
     public void Prepare(CudaExperts weight)
@@ -59,8 +58,8 @@ internal sealed unsafe class ExpertMatMul(CudaRuntime runtime)
                 OutStride = output.RowStride,
                 Gated = matrix.IsGated ? 1 : 0,
                 OutF32 = output.Type == DType.F32 ? 1 : 0,
-                Partial = _partial,
-                Tickets = _tickets,
+                Partial = _workspace.Partial,
+                Tickets = _workspace.Tickets,
                 Tokens = routing.Assignments,
                 Rows = matrix.Rows,
                 Columns = matrix.Columns,
@@ -96,16 +95,6 @@ internal sealed unsafe class ExpertMatMul(CudaRuntime runtime)
             rows = Math.Max(rows, (long)count * ExpertTiles.Rows(assignments, matrix.Experts));
         }
         long partialBytes = matrix.Blocks * matrix.Splits * rows * MatMulLayout.BlockRows * sizeof(float), ticketBytes = matrix.Blocks * tiles * sizeof(uint);
-        if (partialBytes > _partialBytes)
-        {
-            _partial = runtime.Memory.Take(partialBytes);
-            _partialBytes = partialBytes;
-        }
-        if (ticketBytes > _ticketBytes)
-        {
-            _tickets = runtime.Memory.Take(ticketBytes);
-            _ticketBytes = ticketBytes;
-            runtime.Stream.Fill(_tickets, (byte)0, ticketBytes);
-        }
+        _workspace.Reserve(partialBytes, ticketBytes, runtime.Memory, runtime.Stream);
     }
 }

@@ -22,8 +22,7 @@ internal sealed unsafe class CudaMatMul(Func<string, CudaModule> load)
     private const int TilesAcross = 16;
 
     private readonly Dictionary<MatMulLayout, CudaKernel[]> _kernels = [];
-    private DevicePtr _partial, _tickets;
-    private long _partialBytes, _ticketBytes;
+    private readonly SplitWorkspace _workspace = new();
     private int _splitBlocks, _blocks;
 
     /// <summary>Loads the kernels of a weight, and counts it in <see cref="Reserve"/>.</summary>
@@ -50,17 +49,7 @@ internal sealed unsafe class CudaMatMul(Func<string, CudaModule> load)
         int tiles = (Math.Min(maxTokens, SplitTokens) + LargestTile - 1) / LargestTile;
         long partialBytes = (long)_splitBlocks * tiles * LargestTile * MatMulLayout.BlockRows * sizeof(float);
         long ticketBytes = (long)_blocks * tiles * sizeof(uint);
-        if (partialBytes > _partialBytes)
-        {
-            _partial = pool.Take(partialBytes);
-            _partialBytes = partialBytes;
-        }
-        if (ticketBytes > _ticketBytes)
-        {
-            _tickets = pool.Take(ticketBytes);
-            _ticketBytes = ticketBytes;
-            stream.Fill(_tickets, (byte)0, ticketBytes);
-        }
+        _workspace.Reserve(partialBytes, ticketBytes, pool, stream);
     }
 
     /// <summary>Queues the product. Allocates nothing.</summary>
@@ -104,8 +93,8 @@ internal sealed unsafe class CudaMatMul(Func<string, CudaModule> load)
         int variant = arguments.Tokens switch { <= 8 => 0, <= 16 => 1, <= 32 => 2, _ => 3 }, tile = 8 << variant;
         arguments.TokenTiles = (arguments.Tokens + tile - 1) / tile;
         arguments.TilesAcross = Math.Min(arguments.TokenTiles, TilesAcross);
-        arguments.Partial = _partial;
-        arguments.Tickets = _tickets;
+        arguments.Partial = _workspace.Partial;
+        arguments.Tickets = _workspace.Tickets;
         Dim3 grid = new(
             matrix.Blocks * arguments.TilesAcross,
             arguments.Tokens <= SplitTokens ? matrix.Splits : 1,

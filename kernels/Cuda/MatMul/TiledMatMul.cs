@@ -23,8 +23,7 @@ internal sealed unsafe class TiledMatMul(Func<string, CudaModule> load, GpuArchi
     private const int TokensAcross = 2048;
 
     private readonly Dictionary<TiledFormat, (TiledVariant Variant, CudaKernel Kernel)[]> _kernels = [];
-    private DevicePtr _partial, _tickets;
-    private long _partialBytes, _ticketBytes;
+    private readonly SplitWorkspace _workspace = new();
     private int _splitBlocks, _blocks;
 
     /// <summary>Loads the kernels of a matrix, and counts it in <see cref="Reserve"/>.</summary>
@@ -49,17 +48,7 @@ internal sealed unsafe class TiledMatMul(Func<string, CudaModule> load, GpuArchi
         int tiles = (Math.Min(maxTokens, SplitTokens) + SplitTile - 1) / SplitTile;
         long partialBytes = (long)_splitBlocks * tiles * SplitTile * TiledFormat.BlockRows * sizeof(float);
         long ticketBytes = (long)_blocks * tiles * sizeof(uint);
-        if (partialBytes > _partialBytes)
-        {
-            _partial = pool.Take(partialBytes);
-            _partialBytes = partialBytes;
-        }
-        if (ticketBytes > _ticketBytes)
-        {
-            _tickets = pool.Take(ticketBytes);
-            _ticketBytes = ticketBytes;
-            stream.Fill(_tickets, (byte)0, ticketBytes);
-        }
+        _workspace.Reserve(partialBytes, ticketBytes, pool, stream);
     }
 
     /// <summary>Queues the product. Allocates nothing.</summary>
@@ -91,8 +80,8 @@ internal sealed unsafe class TiledMatMul(Func<string, CudaModule> load, GpuArchi
             Chunks = matrix.Chunks,
             Splits = matrix.Splits,
             Apart = x.Tokens <= SplitTokens ? matrix.Splits : 1,
-            Partial = _partial,
-            Tickets = _tickets,
+            Partial = _workspace.Partial,
+            Tickets = _workspace.Tickets,
         };
         arguments.Vectors = AllowsVectors(arguments, output.Type) ? 1 : 0;
         Launch(stream, matrix, arguments);
