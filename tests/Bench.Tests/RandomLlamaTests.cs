@@ -8,7 +8,7 @@ namespace LlamaServe.Bench.Tests;
 
 public sealed class RandomLlamaTests
 {
-    private static readonly LlamaShape Small = new()
+    internal static readonly LlamaShape Small = new()
     {
         Hidden = 64,
         Layers = 2,

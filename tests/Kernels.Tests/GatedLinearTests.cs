@@ -82,7 +82,7 @@ internal sealed class GatedLinearTests(string backendName) : OpTests(backendName
     {
         if (IsCuda)
         {
-            Assert.Pass("a GPU applies the activation before it rounds");
+            Assert.Ignore("a GPU applies the activation before it rounds");
         }
         byte[] bytes = StoredWeights.Random(new Random(12), WeightFormat.Q4_0, 98 * Columns);
         int half = bytes.Length / 2;

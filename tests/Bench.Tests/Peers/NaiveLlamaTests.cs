@@ -13,18 +13,6 @@ namespace LlamaServe.Bench.Tests.Peers;
 
 public sealed class NaiveLlamaTests
 {
-    private static readonly LlamaShape Small = new()
-    {
-        Hidden = 64,
-        Layers = 2,
-        Heads = 4,
-        KvHeads = 2,
-        HeadSize = 16,
-        FeedForward = 96,
-        Vocabulary = 300,
-        Context = 128,
-    };
-
     [TestCase(WeightFormat.F32, true)]
     [TestCase(WeightFormat.F32, false)]
     [TestCase(WeightFormat.BF16, true)]
@@ -33,7 +21,7 @@ public sealed class NaiveLlamaTests
         const int Count = 24;
         using TemporaryFolder folder = new();
         string path = folder.File("random.gguf");
-        LlamaShape shape = Small with { Tied = isTied };
+        LlamaShape shape = RandomLlamaTests.Small with { Tied = isTied };
         new RandomLlama(shape, format, seed: 5).Save(path);
         int[] prompt = [.. Enumerable.Range(0, 20).Select(i => 260 + 7 * i % 40)];
         TorchRuntime.EnsureLoaded();
